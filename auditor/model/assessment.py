@@ -1,0 +1,66 @@
+"""Assessment: what the rules say of one moment, given what is remembered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from auditor.model.finding import Event, Finding, Reading
+from auditor.model.usage import Owner
+
+
+class Verdict(StrEnum):
+    """The node in one word."""
+
+    OK = "OK"
+    WARNING = "Warning"
+    CRITICAL = "Critical"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """The greatest value seen since a moment (both times in seconds since the epoch), over seven days at most."""
+
+    value: int
+    at: float
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The rules' word on one moment.
+
+    Attributes:
+        readings: every limit in every scope that was read, and one without a figure for each that could not be.
+        findings: all that are open, the worst first.
+        events: what changed since the previous sweep.
+        unreadable: ids of promised limits that could not be read: the reason for a verdict of Unknown.
+        peaks: by (limit, scope) as the readings name them.
+        fds_peaks: the most descriptors each pod held.
+    """
+
+    verdict: Verdict
+    readings: tuple[Reading, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    events: tuple[Event, ...] = ()
+    unreadable: frozenset[str] = frozenset()
+    peaks: Mapping[tuple[str, str], Peak] = field(default_factory=dict)
+    fds_peaks: Mapping[Owner, Peak] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What the API says of this node; on a plain host only the name.
+
+    Attributes:
+        uid: of the Node object; `None` outside a cluster.
+        pods_allocatable: pods the scheduler may place here.
+        labels: the few chosen labels (pool, zone, instance type) that are copied to the object.
+    """
+
+    name: str
+    uid: str | None = None
+    os_image: str | None = None
+    runtime: str | None = None
+    pods_allocatable: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)

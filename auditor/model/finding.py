@@ -1,0 +1,125 @@
+"""Reading and Finding: what the rules make of a node."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from auditor.model.figures import Limit, percent
+from auditor.model.usage import Owner, PodIdentity, ProcessUse
+
+
+class Severity(IntEnum):
+    """How bad. Ordered: the worst is the greatest."""
+
+    INFO = 1
+    WARNING = 2
+    CRITICAL = 3
+
+    @property
+    def label(self) -> str:
+        """As it is written in the object and on the terminal: Info, Warning, Critical."""
+        return self.name.capitalize()
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one owner takes of a pool. `used` is `None` for one who takes nothing yet but will fail next."""
+
+    owner: Owner
+    identity: PodIdentity | None
+    used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a finding is about: an owner (and the process in it), or the node (`owner` is `None`)."""
+
+    owner: Owner | None = None
+    identity: PodIdentity | None = None
+    container: str | None = None
+    process: ProcessUse | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One limit in one scope, at one moment.
+
+    Attributes:
+        limit: id of the limit, a key of the table of limits.
+        key: stable identity of the scope within the limit, without pids or inode numbers.
+        scope: the same for a person: `user 0`, `shop/cart-7c9 app`, `node`.
+        used: `None` when unknown.
+        maximum: the limit itself.
+        estimate: derived from what is visible rather than read from the kernel's counter.
+        subject: whom a finding would be about.
+        consumers: who takes the pool, the greatest first.
+        affected: who fails next.
+    """
+
+    limit: str
+    key: str
+    scope: str
+    used: int | None
+    maximum: Limit
+    subject: Subject = Subject()
+    estimate: bool = False
+    consumers: tuple[Share, ...] = ()
+    affected: tuple[Share, ...] = ()
+
+    @property
+    def percent(self) -> int | None:
+        """Whole percentage in use, rounded down; `None` unless both figures are known."""
+        return percent(self.used, self.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is wrong or soon will be.
+
+    Attributes:
+        id: rule, stable owner and container; never a pid. The same trouble keeps its id over restarts.
+        rule: id of the rule, CamelCase; also the event's reason and the anchor in the documentation.
+        since: seconds since the epoch when it opened.
+        limit: id of the limit; `None` for rules that watch none.
+        scope: the reading's scope, for a person.
+        maximum: the limit's value.
+        exhausts_at: seconds since the epoch; `None` without a trend worth trusting.
+        message: one sentence: who, how much of what.
+        remedy: the knob, its value, what it buys, whether a restart is needed.
+    """
+
+    id: str
+    rule: str
+    severity: Severity
+    subject: Subject
+    since: float
+    message: str
+    remedy: str
+    limit: str | None = None
+    scope: str | None = None
+    used: int | None = None
+    maximum: Limit = None
+    exhausts_at: float | None = None
+    consumers: tuple[Share, ...] = field(default=())
+    affected: tuple[Share, ...] = field(default=())
+
+    @property
+    def percent(self) -> int | None:
+        """Whole percentage in use, rounded down."""
+        return percent(self.used, self.maximum)
+
+
+class Change(StrEnum):
+    """What happened to a finding between two sweeps."""
+
+    OPENED = "opened"
+    WORSENED = "worsened"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A finding that changed, at a moment (seconds since the epoch)."""
+
+    at: float
+    change: Change
+    finding: Finding

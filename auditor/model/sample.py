@@ -1,0 +1,225 @@
+"""NodeSample: the facts of one moment, as the kernel states them. No owners, no judgement.
+
+Both sources (procfs, and later BPF iterators) return this. Where a thing is held by several processes it stands once,
+with all of its holders, so that every later sum can count it once for each owner and once for the node.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from auditor.model.figures import Limit
+from auditor.model.gap import Gap
+
+
+class Kind(StrEnum):
+    """What a file descriptor refers to."""
+
+    FILE = "file"
+    SOCKET = "socket"
+    PIPE = "pipe"
+    EPOLL = "epoll"
+    EVENTFD = "eventfd"
+    INOTIFY = "inotify"
+    TIMERFD = "timerfd"
+    SIGNALFD = "signalfd"
+    TTY = "tty"
+    DEVICE = "device"
+    MEMFD = "memfd"
+    OTHER = "other"
+
+
+class TcpState(IntEnum):
+    """TCP states by the kernel's own numbers (include/net/tcp_states.h).
+
+    NEW_SYN_RECV (12) is reported as SYN_RECV, as the kernel itself reports it to user space.
+    """
+
+    ESTABLISHED = 1
+    SYN_SENT = 2
+    SYN_RECV = 3
+    FIN_WAIT1 = 4
+    FIN_WAIT2 = 5
+    TIME_WAIT = 6
+    CLOSE = 7
+    CLOSE_WAIT = 8
+    LAST_ACK = 9
+    LISTEN = 10
+    CLOSING = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process (thread group). Identity is (pid, start): a pid alone is reused.
+
+    Attributes:
+        pid: thread group id in the agent's PID namespace.
+        start: start time in clock ticks since boot (proc_pid_stat(5), field 22).
+        command: comm, cleaned of control characters; never argv, which holds secrets.
+        kernel_thread: a thread of the kernel itself (PF_KTHREAD).
+        uid: effective user id as the agent's user namespace sees it.
+        threads: living threads, the main one included.
+        cgroups: one (controllers, path) pair per line of /proc/PID/cgroup, in the kernel's order.
+        netns: inode number of its network namespace.
+        soft_limit: RLIMIT_NOFILE, soft; the one that makes open() fail.
+        hard_limit: RLIMIT_NOFILE, hard.
+        fds: open descriptors in its table; `None` when they could not be counted.
+        table_pid: the process under whose row this descriptor table is counted; its own pid unless the table is
+            shared (CLONE_FILES without CLONE_THREAD). A row that shares another's table carries no figures of its own.
+        kinds: descriptors by kind, complete (summing to `fds`) or `None`.
+        private_descriptions: distinct open file descriptions that no other table refers to; `None` when unknown.
+    """
+
+    pid: int
+    start: int
+    command: str
+    kernel_thread: bool = False
+    uid: int | None = None
+    threads: int | None = None
+    cgroups: tuple[tuple[str, str], ...] = ()
+    netns: int | None = None
+    soft_limit: Limit = None
+    hard_limit: Limit = None
+    fds: int | None = None
+    table_pid: int = 0
+    kinds: Mapping[Kind, int] | None = None
+    private_descriptions: int | None = None
+
+    @property
+    def owns_table(self) -> bool:
+        """Whether this row is the one that counts its descriptor table."""
+        return self.table_pid in (0, self.pid)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketGroup:
+    """Distinct sockets that agree in everything that later stages ask for.
+
+    Attributes:
+        netns: inode of the network namespace; `None` when only the descriptor was seen.
+        protocol: "tcp" (v4, v6), "udp" (v4, v6, lite), "unix" or "other".
+        state: TCP state; `None` for other protocols.
+        holders: pids whose descriptor tables refer to these sockets. Empty: no descriptor at all (TIME_WAIT,
+            unaccepted, orphaned). `None`: sockets with a descriptor whose holder was not looked for.
+        count: distinct sockets.
+    """
+
+    netns: int | None
+    protocol: str
+    state: TcpState | None
+    holders: tuple[int, ...] | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDescriptions:
+    """Open file descriptions referred to by the tables of several processes (fork, SCM_RIGHTS)."""
+
+    holders: tuple[int, ...]
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Netns:
+    """One network namespace.
+
+    Attributes:
+        inode: identity, from nsfs; the same number `ls -i /proc/PID/ns/net` shows.
+        time_wait_buckets: `tw` of sockstat. Counts TIME_WAIT and FIN_WAIT2 mini-sockets alike, as does its maximum.
+        time_wait_max: net.ipv4.tcp_max_tw_buckets of this namespace.
+        tcp_in_use: TCP sockets in the hash tables, v4 and v6; TIME_WAIT not included.
+        dumped: whether its TCP and UDP sockets were listed one by one (or are known to be none).
+    """
+
+    inode: int
+    time_wait_buckets: int | None = None
+    time_wait_max: Limit = None
+    tcp_in_use: int | None = None
+    dumped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetHolding:
+    """What one process holds of a per-user budget."""
+
+    pid: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class UserBudget:
+    """A pool that the kernel keeps per user (ucounts), such as inotify instances.
+
+    Attributes:
+        pool: id of the limit, `inotify-instances`.
+        uid: the user who is charged.
+        used: distinct objects charged; one shared over fork counts once.
+        limit: the effective maximum.
+        exact: read from the kernel's own counter. False: added up from descriptors, which misses user namespaces.
+        holders: what each process refers to. Their sum may exceed `used`, never the other way round.
+    """
+
+    pool: str
+    uid: int
+    used: int | None
+    limit: Limit
+    exact: bool
+    holders: tuple[BudgetHolding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """Figures of the whole node.
+
+    Attributes:
+        file_handles: open file descriptions (fs.file-nr, first field; approximate by a few per CPU).
+        file_max: fs.file-max. Binds processes without CAP_SYS_ADMIN only.
+        tasks: tasks (threads) alive in the whole system.
+        pid_max: kernel.pid_max, which counts tasks, not processes.
+        threads_max: kernel.threads-max.
+        inotify_max_instances: fs.inotify.max_user_instances.
+    """
+
+    file_handles: int | None = None
+    file_max: Limit = None
+    tasks: int | None = None
+    pid_max: Limit = None
+    threads_max: Limit = None
+    inotify_max_instances: Limit = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSample:
+    """The facts of one moment.
+
+    Attributes:
+        at: seconds since the epoch when the sweep ended.
+        source: "procfs" or "bpf".
+        reason: why this source was used, one clause for a person.
+        kernel: release, as uname -r prints it.
+        host_netns: network namespace of PID 1; `None` when unreadable.
+        sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
+        shared: descriptions held by several tables; `None` when unknown.
+        vanished: processes that ended while being read. They are no gap: they are gone.
+        denied: processes of which a part was refused for want of rights.
+        sweep_seconds: wall time.
+        cpu_seconds: CPU time of the sweeping process.
+    """
+
+    at: float
+    source: str
+    reason: str
+    kernel: str
+    facts: NodeFacts
+    processes: tuple[Process, ...]
+    netns: tuple[Netns, ...] = ()
+    host_netns: int | None = None
+    sockets: tuple[SocketGroup, ...] = ()
+    shared: tuple[SharedDescriptions, ...] | None = None
+    budgets: tuple[UserBudget, ...] = ()
+    vanished: int = 0
+    denied: int = 0
+    filled_in: int = 0
+    sweep_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    gaps: tuple[Gap, ...] = field(default=())

@@ -1,0 +1,175 @@
+"""NodeUsage: the facts of one moment, by owner."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from auditor.model.figures import Limit, percent
+from auditor.model.gap import Gap
+from auditor.model.sample import Kind, NodeFacts, TcpState
+
+
+class OwnerKind(StrEnum):
+    """Who can own a process or a socket."""
+
+    POD = "Pod"
+    UNIT = "Unit"
+    CONTAINER = "Container"
+    HOST = "Host"
+    KERNEL = "Kernel"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Owner:
+    """Who holds something. Hashable, stable across sweeps and restarts.
+
+    Attributes:
+        kind: pod, systemd unit, container outside Kubernetes, the rest of the host, or the kernel.
+        id: pod uid as its cgroup spells it (a static pod's is its config hash), unit name, bare container id;
+            empty for Host and Kernel.
+    """
+
+    kind: OwnerKind
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodIdentity:
+    """What the API or the kubelet's log folder says of a pod.
+
+    Attributes:
+        uid: the API object's uid. A static pod's differs from the config hash in its cgroup.
+        workload: (kind, name) of the top owner, Deployment rather than ReplicaSet; `None` when there is none.
+        host_network: whether it shares the node's network namespace; `None` when only the log folder is known.
+        containers: name by bare container id.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    workload: tuple[str, str] | None = None
+    host_network: bool | None = None
+    containers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """One process measured against its own descriptor limit."""
+
+    pid: int
+    start: int
+    command: str
+    fds: int
+    soft_limit: Limit
+    hard_limit: Limit
+
+    @property
+    def percent(self) -> int | None:
+        """Share of the soft limit in use."""
+        return percent(self.fds, self.soft_limit)
+
+
+@dataclass(frozen=True, slots=True)
+class SocketUse:
+    """Distinct sockets of one owner. A figure that the source could not see whole is `None`."""
+
+    tcp: Mapping[TcpState, int] | None
+    udp: int | None
+    unix: int | None
+    other: int | None
+
+    @property
+    def total(self) -> int | None:
+        """All sockets, or `None` when any part is unknown."""
+        if self.tcp is None or self.udp is None or self.unix is None or self.other is None:
+            return None
+        return sum(self.tcp.values()) + self.udp + self.unix + self.other
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerUsage:
+    """One container of an owner. `id` is `None` for what runs in the pod's cgroup but in no container (shims)."""
+
+    id: str | None
+    name: str | None
+    fds: int | None
+    worst: ProcessUse | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerUsage:
+    """What one owner holds.
+
+    Attributes:
+        identity: names of a pod; `None` for other owners, and for a pod known by uid only.
+        fds: descriptors in all its tables, a shared table once; `None` when a process could not be counted.
+        descriptions: distinct open file descriptions; `None` unless exact.
+        kinds: `fds` by kind, all or nothing.
+        sockets: distinct sockets, those of its own network namespace without a descriptor included.
+        own_netns: whether it has a network namespace that no other owner shares.
+        worst: the process nearest to its own limit.
+        uids: effective users of its processes.
+    """
+
+    owner: Owner
+    identity: PodIdentity | None
+    processes: int
+    threads: int | None
+    fds: int | None
+    descriptions: int | None
+    kinds: Mapping[Kind, int] | None
+    sockets: SocketUse | None
+    own_netns: bool
+    worst: ProcessUse | None
+    containers: tuple[ContainerUsage, ...] = ()
+    uids: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NetnsUsage:
+    """One network namespace and the owner who answers for it."""
+
+    inode: int
+    owner: Owner
+    time_wait_buckets: int | None
+    time_wait_max: Limit
+
+
+@dataclass(frozen=True, slots=True)
+class UserUsage:
+    """A per-user pool by owner. `takers`: what each owner refers to; `members`: owners who run as this user."""
+
+    pool: str
+    uid: int
+    used: int | None
+    limit: Limit
+    exact: bool
+    takers: Mapping[Owner, int] = field(default_factory=dict)
+    members: frozenset[Owner] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeTotals:
+    """Sums of the whole node, each thing once."""
+
+    processes: int
+    threads: int | None
+    pods: int
+    containers: int
+    fds: int | None
+    descriptions: int | None
+    sockets: int | None
+    shared_descriptions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUsage:
+    """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners."""
+
+    at: float
+    facts: NodeFacts
+    totals: NodeTotals
+    owners: tuple[OwnerUsage, ...]
+    netns: tuple[NetnsUsage, ...] = ()
+    users: tuple[UserUsage, ...] = ()
+    gaps: tuple[Gap, ...] = ()
