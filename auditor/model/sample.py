@@ -140,9 +140,9 @@ class Netns:
 
 @dataclass(frozen=True, slots=True)
 class BudgetHolding:
-    """What one process holds of a per-user budget."""
+    """Objects of a per-user budget that the same descriptor tables refer to; fork shares an inotify instance."""
 
-    pid: int
+    holders: tuple[int, ...]
     count: int
 
 
@@ -156,7 +156,7 @@ class UserBudget:
         used: distinct objects charged; one shared over fork counts once.
         limit: the effective maximum.
         exact: read from the kernel's own counter. False: added up from descriptors, which misses user namespaces.
-        holders: what each process refers to. Their sum may exceed `used`, never the other way round.
+        holders: the objects found in descriptor tables, each once, with everyone who refers to it.
     """
 
     pool: str

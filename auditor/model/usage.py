@@ -8,6 +8,9 @@ from auditor.model.figures import Limit, percent
 from auditor.model.gap import Gap
 from auditor.model.sample import Kind, NodeFacts, TcpState
 
+LOWEST_GIVEN_LIMIT = 64
+"""No runtime or service manager gives less than this many descriptors; sandboxed helpers give themselves less."""
+
 
 class OwnerKind(StrEnum):
     """Who can own a process or a socket."""
@@ -67,6 +70,11 @@ class ProcessUse:
     def percent(self) -> int | None:
         """Share of the soft limit in use."""
         return percent(self.fds, self.soft_limit)
+
+    @property
+    def lowered_itself(self) -> bool:
+        """Whether the limit can only be of the program's own making: below what it holds, or under 64."""
+        return isinstance(self.soft_limit, int) and self.soft_limit < max(self.fds, LOWEST_GIVEN_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +141,7 @@ class NetnsUsage:
     owner: Owner
     time_wait_buckets: int | None
     time_wait_max: Limit
+    is_host: bool = False
 
 
 @dataclass(frozen=True, slots=True)

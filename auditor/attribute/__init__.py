@@ -1,0 +1,129 @@
+"""Attribute: the facts of a sample, by owner. Pure.
+
+Descriptors belong to the process whose table holds them. What several owners hold counts once in each of them and once
+in the node's total; `shared_descriptions` reconciles the two.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+
+from auditor.attribute.cgroup import HOST, Place, locate
+from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
+from auditor.attribute.sockets import netns_owners, sockets_by_owner
+from auditor.model import (
+    Gap,
+    NetnsUsage,
+    NodeSample,
+    NodeTotals,
+    NodeUsage,
+    Owner,
+    OwnerKind,
+    OwnerUsage,
+    PodIdentity,
+    Process,
+    UserBudget,
+    UserUsage,
+)
+
+__all__ = ["attribute", "locate"]
+
+_KERNEL = Place(Owner(OwnerKind.KERNEL))
+
+
+def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeUsage:
+    """Add up a sample by owner.
+
+    Args:
+        sample: the facts.
+        directory: names of pods by their uid as cgroups spell it (a static pod's is its config hash).
+    """
+    places = _places(sample)
+    owner_of = {pid: place.owner for pid, place in places.items()}
+    answers_for = netns_owners(sample.processes, owner_of, sample.host_netns)
+    sockets = sockets_by_owner(sample, owner_of, answers_for)
+    descriptions, distinct = descriptions_by_owner(sample.processes, sample.shared, owner_of)
+
+    rows: dict[Owner, list[Process]] = defaultdict(list)
+    for process in sample.processes:
+        rows[owner_of[process.pid]].append(process)
+    container_of = {pid: place.container for pid, place in places.items()}
+    with_own_netns = {owner for netns, owner in answers_for.items() if netns != sample.host_netns}
+    owners = tuple(
+        owner_usage(
+            owner,
+            processes,
+            container_of=container_of,
+            identity=directory.get(owner.id) if owner.kind is OwnerKind.POD else None,
+            descriptions=descriptions(owner),
+            sockets=sockets.get(owner),
+            own_netns=owner in with_own_netns and owner.kind is not OwnerKind.HOST,
+        )
+        for owner, processes in sorted(rows.items())
+    )
+    return NodeUsage(
+        at=sample.at,
+        facts=sample.facts,
+        totals=_totals(sample, owners, distinct),
+        owners=owners,
+        netns=tuple(
+            NetnsUsage(
+                netns.inode,
+                answers_for.get(netns.inode, HOST.owner),
+                netns.time_wait_buckets,
+                netns.time_wait_max,
+                is_host=netns.inode == sample.host_netns,
+            )
+            for netns in sample.netns
+        ),
+        users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
+        gaps=(*sample.gaps, *_unnamed_pods(owners)),
+    )
+
+
+def _places(sample: NodeSample) -> dict[int, Place]:
+    known: dict[tuple[tuple[str, str], ...], Place] = {}
+    places = {}
+    for process in sample.processes:
+        if process.kernel_thread:
+            places[process.pid] = _KERNEL
+            continue
+        place = known.get(process.cgroups)
+        if place is None:
+            place = known[process.cgroups] = locate(process.cgroups)
+        places[process.pid] = place
+    return places
+
+
+def _totals(sample: NodeSample, owners: tuple[OwnerUsage, ...], distinct: int | None) -> NodeTotals:
+    held = total(usage.descriptions for usage in owners)
+    pods = [usage for usage in owners if usage.owner.kind is OwnerKind.POD]
+    every_netns_seen = all(netns.dumped for netns in sample.netns)
+    every_table_seen = all(usage.kinds is not None for usage in owners)
+    return NodeTotals(
+        processes=len(sample.processes),
+        threads=total(usage.threads for usage in owners),
+        pods=len(pods),
+        containers=sum(container.id is not None for usage in owners for container in usage.containers),
+        fds=total(usage.fds for usage in owners),
+        descriptions=distinct,
+        sockets=sum(group.count for group in sample.sockets) if every_netns_seen and every_table_seen else None,
+        shared_descriptions=None if held is None or distinct is None else held - distinct,
+    )
+
+
+def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[OwnerUsage, ...]) -> UserUsage:
+    takers: Counter[Owner] = Counter()
+    for holding in budget.holders:
+        for owner in {owner_of[pid] for pid in holding.holders if pid in owner_of}:
+            takers[owner] += holding.count
+    members = {usage.owner for usage in owners if budget.uid in usage.uids}
+    return UserUsage(
+        budget.pool, budget.uid, budget.used, budget.limit, budget.exact, dict(takers), frozenset(members | set(takers))
+    )
+
+
+def _unnamed_pods(owners: tuple[OwnerUsage, ...]) -> tuple[Gap, ...]:
+    unnamed = sum(usage.owner.kind is OwnerKind.POD and usage.identity is None for usage in owners)
+    if not unnamed:
+        return ()
+    return (Gap("pod-names", "pods known by uid only: neither the API nor /var/log/pods names them", unnamed),)

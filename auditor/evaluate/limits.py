@@ -1,0 +1,120 @@
+"""The table of limits. A new limit is one row here: how it is read, when it is too full, what is said and done about it."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from auditor.evaluate import readings, remedies, sentences
+from auditor.model import NodeUsage, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRow:
+    """One limit.
+
+    Attributes:
+        id: kebab-case, the same in the object, in metrics and in the documentation.
+        rule: the finding it raises; also the event's reason.
+        scope: what the limit binds: process, node, user or netns.
+        title: what it counts, for the reference.
+        warning: percent at which a finding opens.
+        critical: percent at which it is critical; `None` where the kernel degrades instead of failing.
+        steady: asks for two sweeps in a row, unless the reading is at `URGENT_PERCENT` or more.
+        condition: the condition of the object that it feeds.
+        read: the readings of one node.
+        sentence: the finding's message.
+        remedy: the finding's remedy.
+    """
+
+    id: str
+    rule: str
+    scope: str
+    title: str
+    warning: int
+    critical: int | None
+    steady: bool
+    condition: str
+    read: Callable[[NodeUsage], Iterable[Reading]]
+    sentence: Callable[[Reading], str]
+    remedy: Callable[[Reading], str]
+
+
+LIMITS = (
+    LimitRow(
+        id="process-fds",
+        rule="ProcessFDsHigh",
+        scope="process",
+        title="open descriptors of a process against its soft RLIMIT_NOFILE; the worst process of each container",
+        warning=80,
+        critical=95,
+        steady=True,
+        condition="FDPressure",
+        read=readings.process_fds,
+        sentence=sentences.process_fds,
+        remedy=remedies.process_fds,
+    ),
+    LimitRow(
+        id="file-handles",
+        rule="FileHandlesHigh",
+        scope="node",
+        title="open file descriptions (fs.file-nr) against fs.file-max, which binds unprivileged processes only",
+        warning=70,
+        critical=90,
+        steady=False,
+        condition="FDPressure",
+        read=readings.file_handles,
+        sentence=sentences.file_handles,
+        remedy=remedies.file_handles,
+    ),
+    LimitRow(
+        id="inotify-instances",
+        rule="InotifyInstancesHigh",
+        scope="user",
+        title="inotify instances of a user against fs.inotify.max_user_instances",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition="InotifyPressure",
+        read=readings.inotify_instances,
+        sentence=sentences.inotify_instances,
+        remedy=remedies.inotify_instances,
+    ),
+    LimitRow(
+        id="pids",
+        rule="PIDsHigh",
+        scope="node",
+        title="tasks against kernel.pid_max, which counts every thread",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition="PIDPressure",
+        read=readings.pids,
+        sentence=sentences.pids,
+        remedy=remedies.pids,
+    ),
+    LimitRow(
+        id="threads",
+        rule="ThreadsHigh",
+        scope="node",
+        title="tasks against kernel.threads-max",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition="PIDPressure",
+        read=readings.threads,
+        sentence=sentences.threads,
+        remedy=remedies.threads,
+    ),
+    LimitRow(
+        id="time-wait",
+        rule="TimeWaitHigh",
+        scope="netns",
+        title="TIME_WAIT buckets of a network namespace against its tcp_max_tw_buckets",
+        warning=80,
+        critical=None,
+        steady=True,
+        condition="PortPressure",
+        read=readings.time_wait,
+        sentence=sentences.time_wait,
+        remedy=remedies.time_wait,
+    ),
+)

@@ -1,0 +1,101 @@
+"""When a reading is a finding: thresholds, hysteresis, two sweeps in a row, and what counts as evidence of the end."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from auditor.evaluate.limits import LIMITS, LimitRow
+from auditor.model import Finding, NodeUsage, OwnerKind, Reading, Severity
+from auditor.remember import History, reading_id
+
+HYSTERESIS_POINTS = 5
+URGENT_PERCENT = 95
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the operator decides.
+
+    Attributes:
+        thresholds: (warning, critical) percent by limit id, in place of the table's.
+        promised: limits that this installation has the rights to read; one that is unreadable makes the verdict Unknown.
+    """
+
+    thresholds: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
+    promised: frozenset[str] = frozenset(row.id for row in LIMITS)
+
+    def of(self, row: LimitRow) -> tuple[int, int | None]:
+        """Return the thresholds in force for one limit."""
+        return self.thresholds.get(row.id, (row.warning, row.critical))
+
+
+def finding_id(row: LimitRow, reading: Reading) -> str:
+    """Name a finding: rule and stable scope, never a pid."""
+    return f"{row.rule}/{reading.key}"
+
+
+def judge(
+    row: LimitRow, reading: Reading, history: History, thresholds: tuple[int, int | None], now: float
+) -> Finding | None:
+    """Return the finding a reading makes, or `None`. An unknown figure neither opens nor closes anything."""
+    identifier = finding_id(row, reading)
+    before = history.findings.get(identifier)
+    percent = reading.percent
+    if percent is None:
+        return before if reading.used is None or reading.maximum is None else None
+    severity = _severity(percent, thresholds, before.severity if before else None)
+    if severity is None:
+        return None
+    if before is None and row.steady and percent < URGENT_PERCENT:
+        previous = history.percents.get(reading_id(reading))
+        if previous is None or previous < thresholds[0]:
+            return None
+    return Finding(
+        id=identifier,
+        rule=row.rule,
+        severity=severity,
+        subject=reading.subject,
+        since=before.since if before else float(int(now)),
+        message=row.sentence(reading),
+        remedy=row.remedy(reading),
+        limit=row.id,
+        scope=reading.scope,
+        used=reading.used,
+        maximum=reading.maximum,
+        consumers=reading.consumers,
+        affected=reading.affected,
+    )
+
+
+def _severity(percent: int, thresholds: tuple[int, int | None], before: Severity | None) -> Severity | None:
+    warning, critical = thresholds
+    if critical is not None and percent >= critical - (HYSTERESIS_POINTS if before is Severity.CRITICAL else 0):
+        return Severity.CRITICAL
+    if percent >= warning - (HYSTERESIS_POINTS if before else 0):
+        return Severity.WARNING
+    return None
+
+
+def without_reading(usage: NodeUsage, history: History, seen: Iterable[str]) -> list[Finding]:
+    """Return the open findings that this sweep says nothing about: they stay open until evidence closes them.
+
+    A pod that is gone is evidence. A scope that is no longer read is evidence too, unless the sweep was blind there or
+    the pod's names are missing just now (its containers go by other names then).
+    """
+    seen = set(seen)
+    present = {row.owner: row for row in usage.owners}
+    blind = {limit for gap in usage.gaps for limit in gap.limits}
+    kept = []
+    for finding in history.findings.values():
+        if finding.id in seen:
+            continue
+        owner = finding.subject.owner
+        if owner is not None and owner.kind is OwnerKind.POD:
+            row = present.get(owner)
+            if row is None:
+                continue
+            unnamed = finding.subject.identity is not None and row.identity is None
+            if unnamed or finding.limit in blind:
+                kept.append(finding)
+        elif finding.limit in blind:
+            kept.append(finding)
+    return kept

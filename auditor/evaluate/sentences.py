@@ -1,0 +1,69 @@
+"""One sentence a finding: who, how much of what, and what happens next."""
+
+from auditor.model import Reading
+from auditor.model.words import clean, count, limit, owner_name
+
+
+def process_fds(reading: Reading) -> str:
+    """Who holds how many of the descriptors it may have."""
+    subject = reading.subject
+    process = subject.process
+    detail = ", ".join(
+        filter(
+            None,
+            (
+                clean(subject.container or "")[:63],
+                f"pid {process.pid} {clean(process.command)}" if process else "",
+            ),
+        )
+    )
+    return f"{owner_name(subject.owner, subject.identity)} ({detail}) holds {_share(reading)} file descriptors{_use(reading)}"
+
+
+def file_handles(reading: Reading) -> str:
+    """What the whole node has open."""
+    return (
+        f"the node holds {_share(reading)} open files{_use(reading)}; at the limit every process without "
+        'CAP_SYS_ADMIN fails with "Too many open files in system"'
+    )
+
+
+def inotify_instances(reading: Reading) -> str:
+    """Which user, how many, and who fails next."""
+    about = "about " if reading.estimate else ""
+    next_one = "the next inotify_init() of this user fails with EMFILE"
+    if reading.affected:
+        first = reading.affected[0]
+        next_one = (
+            f'{owner_name(first.owner, first.identity)} and others of this user fail next with "too many open files"'
+        )
+        if len(reading.affected) == 1:
+            next_one = f'{owner_name(first.owner, first.identity)} fails next with "too many open files"'
+    return f"{reading.scope} holds {about}{_share(reading)} inotify instances{_use(reading)}; {next_one}"
+
+
+def pids(reading: Reading) -> str:
+    """Tasks against pid_max."""
+    return f"the node runs {_share(reading)} tasks that kernel.pid_max allows{_use(reading)}; at the limit no process can fork"
+
+
+def threads(reading: Reading) -> str:
+    """Tasks against threads-max."""
+    return (
+        f"the node runs {_share(reading)} tasks that kernel.threads-max allows{_use(reading)}; at the limit no process "
+        "can start a thread"
+    )
+
+
+def time_wait(reading: Reading) -> str:
+    """TIME_WAIT buckets of a namespace."""
+    return f"{reading.scope} holds {_share(reading)} TIME_WAIT buckets{_use(reading)}"
+
+
+def _share(reading: Reading) -> str:
+    used = "an unknown number" if reading.used is None else count(reading.used)
+    return f"{used} of {limit(reading.maximum)}"
+
+
+def _use(reading: Reading) -> str:
+    return "" if reading.percent is None else f" ({reading.percent} %)"

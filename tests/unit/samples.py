@@ -1,0 +1,50 @@
+"""Small samples by hand: only what a test is about is named."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from auditor.model import Kind, Netns, NodeFacts, NodeSample, Process, SocketGroup
+
+HOST_NETNS = 1
+POD_A = "11111111-1111-1111-1111-111111111111"
+POD_B = "22222222-2222-2222-2222-222222222222"
+CONTAINER = "c" * 64
+
+
+def cgroup(path: str) -> tuple[tuple[str, str], ...]:
+    return (("", path),)
+
+
+def in_pod(uid: str, container: str = CONTAINER) -> tuple[tuple[str, str], ...]:
+    return cgroup(f"/kubepods/besteffort/pod{uid}/{container}")
+
+
+def process(pid: int, cgroups: tuple[tuple[str, str], ...] = (), **fields: Any) -> Process:
+    facts: dict[str, Any] = {
+        "start": 1, "command": "app", "uid": 0, "threads": 1, "netns": HOST_NETNS,
+        "soft_limit": 1000, "hard_limit": 2000, "fds": 3, "table_pid": pid,
+    }  # fmt: skip
+    facts.update(fields)
+    if facts["fds"] is not None and "kinds" not in facts:
+        facts["kinds"] = {Kind.FILE: facts["fds"]}
+        facts.setdefault("private_descriptions", facts["fds"])
+    return Process(pid=pid, cgroups=cgroups, **facts)
+
+
+def sample(
+    processes: Sequence[Process], sockets: Sequence[SocketGroup] = (), facts: NodeFacts | None = None, **fields: Any
+) -> NodeSample:
+    inodes = sorted({row.netns for row in processes if row.netns is not None})
+    defaults: dict[str, Any] = {
+        "at": 1000.0, "source": "procfs", "reason": "for a test", "kernel": "6.18.0", "host_netns": HOST_NETNS, "shared": (),
+        "netns": tuple(Netns(inode, time_wait_buckets=0, time_wait_max=100, dumped=True) for inode in inodes),
+    }  # fmt: skip
+    return NodeSample(
+        facts=facts
+        or NodeFacts(
+            file_handles=100, file_max=10_000, tasks=100, pid_max=10_000, threads_max=10_000, inotify_max_instances=128
+        ),
+        processes=tuple(processes),
+        sockets=tuple(sockets),
+        **{**defaults, **fields},
+    )
