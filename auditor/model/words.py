@@ -1,6 +1,6 @@
 """Numbers, durations and names in words: one voice for findings, events, the object and the terminal.
 
-Text that comes from processes, pods or the API is untrusted: `clean` takes its control characters, `bounded` its length.
+Text from processes, pods and the API is untrusted: `clean` takes its control characters, `bounded` its length.
 """
 
 import unicodedata

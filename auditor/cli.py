@@ -1,0 +1,111 @@
+"""The command line. Composes the stages; each error is one line that says what happened and what to do."""
+
+import argparse
+import json
+import os
+import platform
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+from auditor import __version__
+
+EXIT_OK = 0
+EXIT_FOUND = 1
+EXIT_FAILED = 2
+
+DEFAULT_PROC = "/proc"
+POD_LOGS = "/var/log/pods"
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_FAILED, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command `sockaudit`.
+
+    Returns:
+        0 done; 1 a finding at or above `--fail-on`; 2 the audit failed, bad usage, or Unknown under `--fail-on`.
+    """
+    arguments = _parser().parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`). Python flushes stdout once more on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="sockaudit", description="Which shared limit of this node runs out next, and who takes it.")
+    parser.add_argument("--version", action="version", version=f"sockaudit {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    scan = commands.add_parser("scan", help="audit this machine once and print what was found")
+    scan.set_defaults(run=_scan)
+    scan.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table")
+    scan.add_argument("--all", action="store_true", help="every row of the table")
+    scan.add_argument("--source", choices=("auto", "procfs"), default="auto", help="default: auto")
+    scan.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc or a recorded tree")
+    scan.add_argument("--count", type=_whole, default=1, metavar="N", help="audits to make; 0 goes on until stopped")
+    scan.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
+    scan.add_argument("--fail-on", choices=("warning", "critical"), help="exit 1 on such a finding, 2 on Unknown")
+    scan.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
+    scan.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS, help="where pod names come from without an API")
+    return parser
+
+
+def _scan(arguments: argparse.Namespace) -> int:
+    # Imported here, so that `sockaudit --help` and the agent do not pay for the terminal.
+    from auditor import scan  # noqa: PLC0415
+
+    if arguments.count != 1 and arguments.output == "yaml":
+        return _fail("--count other than 1 prints one JSON object a line: use -o json")
+    remaining = arguments.count
+    worst = EXIT_OK
+    auditor = scan.Auditor(arguments.procfs, arguments.pod_logs, arguments.node_name, arguments.interval)
+    while True:
+        try:
+            audited = auditor.audit()
+        except scan.SweepError as error:
+            return _fail(str(error))
+        if arguments.count != 1:
+            print(json.dumps(audited.document()), flush=True)  # noqa: T201 - the command's output
+        else:
+            audited.show(arguments.output, all_rows=arguments.all)
+        worst = max(worst, audited.exit_code(arguments.fail_on))
+        remaining -= 1
+        if remaining == 0:
+            return worst
+        time.sleep(arguments.interval)
+
+
+def _fail(message: str) -> int:
+    print(f"sockaudit: {message}", file=sys.stderr)  # noqa: T201 - the one line an error is
+    return EXIT_FAILED
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 86_400:  # noqa: PLR2004 - a day
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

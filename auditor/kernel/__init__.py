@@ -1,0 +1,1 @@
+"""Reading the kernel: procfs, sock_diag, kcmp and network namespaces. Knows nothing of owners, limits or Kubernetes."""

@@ -1,0 +1,118 @@
+"""Visiting network namespaces: one thread that enters each in turn and ends, so that no thread is left abroad.
+
+Nothing stays open: a netlink socket or directory kept from inside would keep the namespace alive after its pod.
+"""
+
+import ctypes
+import errno
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
+
+CLONE_NEWNET = 0x40000000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit(Generic[T]):
+    """What came of one visit: a result, or why there is none."""
+
+    inode: int
+    result: T | None
+    error: KernelError | None = None
+
+
+def own_inode() -> int | None:
+    """Return the inode of the calling thread's network namespace; `None` where /proc is not mounted."""
+    try:
+        return os.stat("/proc/thread-self/ns/net").st_ino
+    except OSError:
+        return None
+
+
+def visit(
+    targets: Iterable[tuple[int, Iterable[str]]], work: Callable[[int], T], *, own: int | None
+) -> tuple[list[Visit[T]], float]:
+    """Do the same work inside each namespace.
+
+    The reader's own is visited first and needs no right; any other needs CAP_SYS_ADMIN.
+
+    Args:
+        targets: (inode, paths that lead to it, e.g. /proc/PID/ns/net of several members).
+        work: called in the namespace with its inode; may raise `KernelError`.
+        own: inode of the caller's namespace.
+
+    Returns:
+        A visit for each target, and the CPU seconds they took.
+    """
+    ordered = sorted(targets, key=lambda target: target[0] != own)
+    visits: list[Visit[T]] = []
+    seconds = 0.0
+    crash: BaseException | None = None
+
+    def tour() -> None:
+        nonlocal seconds, crash
+        try:
+            for inode, paths in ordered:
+                visits.append(_visit_one(inode, paths, work, at_home=inode == own))
+        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+            crash = error
+        seconds = time.thread_time()
+
+    thread = threading.Thread(target=tour, name="netns")
+    try:
+        thread.start()
+    except RuntimeError as error:  # the node, or the own cgroup, is out of pids
+        return [Visit(inode, None, Malformed(str(error))) for inode, _ in ordered], 0.0
+    thread.join()
+    if crash is not None:
+        raise crash
+    return visits, seconds
+
+
+def _visit_one(inode: int, paths: Iterable[str], work: Callable[[int], T], *, at_home: bool) -> Visit[T]:
+    try:
+        if not at_home:
+            _enter(inode, paths)
+        return Visit(inode, work(inode))
+    except KernelError as error:
+        return Visit(inode, None, error)
+
+
+def _enter(inode: int, paths: Iterable[str]) -> None:
+    error: KernelError = Gone("no process is left in the network namespace")
+    for path in paths:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except PermissionError:
+            error = Denied(path)
+            continue
+        except OSError:
+            continue
+        try:
+            if os.fstat(fd).st_ino != inode:  # the pid was reused, or the process moved on
+                continue
+            _setns(fd)
+        finally:
+            os.close(fd)
+        return
+    raise error
+
+
+def _setns(fd: int) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.setns(fd, CLONE_NEWNET) == 0:
+        return
+    match ctypes.get_errno():
+        case errno.EPERM | errno.EACCES:
+            raise Denied("setns")
+        case errno.ENOSYS:
+            raise Absent("setns")
+        case number:
+            raise Malformed(f"setns: {os.strerror(number)}")

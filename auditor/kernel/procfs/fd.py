@@ -1,0 +1,157 @@
+"""/proc/PID/fd, proc_pid_fd(5): the descriptor table of a process."""
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.model import Kind
+
+_ANONYMOUS = {
+    "anon_inode:[eventpoll]": Kind.EPOLL,
+    "anon_inode:[eventfd]": Kind.EVENTFD,
+    "anon_inode:inotify": Kind.INOTIFY,
+    "anon_inode:[inotify]": Kind.INOTIFY,
+    "anon_inode:[timerfd]": Kind.TIMERFD,
+    "anon_inode:[signalfd]": Kind.SIGNALFD,
+}
+INOTIFY_LINKS = tuple(link for link, kind in _ANONYMOUS.items() if kind is Kind.INOTIFY)
+_MAXIMUM_INODE_DIGITS = 19
+_MAXIMUM_FD_DIGITS = 9
+_TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console", "/dev/ptmx")
+_PLAIN_BELOW_DEV = ("/dev/shm/", "/dev/mqueue/", "/dev/hugepages/")  # noqa: S108 - recognised, not written
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One descriptor table, classified whole.
+
+    Attributes:
+        kinds: descriptors by kind; the sum is the table's size.
+        sockets: (inode of the socket, descriptor).
+        others: (what the link says, descriptor) of everything else.
+    """
+
+    kinds: dict[Kind, int]
+    sockets: list[tuple[int, int]]
+    others: list[tuple[str, int]]
+
+    @property
+    def size(self) -> int:
+        """How many descriptors were open."""
+        return len(self.sockets) + len(self.others)
+
+
+def size_is_count(root: ProcRoot) -> bool:
+    """Whether st_size of the directory is the number of open descriptors: a live procfs of Linux 6.2 or newer."""
+    if not root.live:
+        return False
+    try:
+        return os.stat(f"{root.path}/self/fd").st_size > 0  # this process surely has some open
+    except OSError:
+        return False
+
+
+def read_count(process: ProcDirectory, task: str = "", *, by_size: bool) -> int:
+    """Count open descriptors.
+
+    By size: one stat(2), any user may. Else by listing, which another's process allows only with CAP_SYS_PTRACE, costs
+    time per descriptor, and charges the reader's memory cgroup for the directory entries.
+    """
+    if by_size:
+        return process.stat(f"{task}fd").st_size
+    return sum(map(_is_descriptor, process.names(f"{task}fd")))
+
+
+def read_listing(process: ProcDirectory, task: str = "", *, live: bool) -> Listing:
+    """Classify every descriptor by its link. Another's process needs CAP_SYS_PTRACE (CAP_DAC_READ_SEARCH to list).
+
+    A descriptor closed meanwhile is not there. Raises `Gone` when the process ended meanwhile: a table is classified
+    whole or not at all.
+    """
+    directory = process.open(f"{task}fd", directory=True)
+    try:
+        links = []
+        missed = False
+        for name in os.listdir(directory):
+            if not _is_descriptor(name):
+                continue
+            try:
+                links.append((int(name), os.readlink(name, dir_fd=directory)))
+            except (FileNotFoundError, ProcessLookupError):
+                missed = True
+        if missed or not links:
+            process.stat("stat")  # Gone, with proof: the links of a dead process all fail alike
+        return classify(links, lambda fd: _mode(directory, fd) if live else None)
+    except OSError as error:
+        process.fault(error, f"{task}fd")
+    finally:
+        os.close(directory)
+
+
+def classify(links: Iterable[tuple[int, str]], mode_of: Callable[[int], int | None]) -> Listing:
+    """Sort descriptors by what their links say.
+
+    Args:
+        links: (descriptor, link).
+        mode_of: st_mode of what a descriptor refers to, asked for only where the link is no proof (below /dev);
+            `None` when it cannot be known.
+    """
+    kinds: Counter[Kind] = Counter()
+    sockets = []
+    others = []
+    for fd, target in links:
+        if target.startswith("socket:[") and (inode := _number(target[8:-1])) is not None:
+            sockets.append((inode, fd))
+            continue
+        kinds[kind_of(target, mode_of(fd) if target.startswith("/dev/") else None)] += 1
+        others.append((target, fd))
+    if sockets:
+        kinds[Kind.SOCKET] += len(sockets)
+    return Listing(dict(kinds), sockets, others)
+
+
+def _is_descriptor(name: str) -> bool:
+    """Whether it is the name of a descriptor: only a recorded tree has others."""
+    return name.isdigit() and name.isascii() and len(name) <= _MAXIMUM_FD_DIGITS
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAXIMUM_INODE_DIGITS else None
+
+
+def kind_of(target: str, mode: int | None = None) -> Kind:
+    """Name the kind of a descriptor.
+
+    Args:
+        target: what the link says.
+        mode: st_mode, where it was asked for: below /dev there are devices, terminals and plain files alike.
+    """
+    if target.startswith("/"):
+        return _path_kind(target, mode)
+    if target.startswith("pipe:["):
+        return Kind.PIPE
+    if target.startswith("socket:["):
+        return Kind.SOCKET
+    return _ANONYMOUS.get(target, Kind.OTHER)
+
+
+def _path_kind(target: str, mode: int | None) -> Kind:
+    if target.startswith("/memfd:"):
+        return Kind.MEMFD
+    if not target.startswith("/dev/"):
+        return Kind.FILE
+    if mode is not None and not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)):
+        return Kind.FILE
+    if mode is None and target.startswith(_PLAIN_BELOW_DEV):
+        return Kind.FILE
+    return Kind.TTY if target.startswith(_TERMINALS) else Kind.DEVICE
+
+
+def _mode(directory: int, fd: int) -> int | None:
+    try:
+        return os.stat(str(fd), dir_fd=directory).st_mode
+    except OSError:
+        return None

@@ -1,0 +1,77 @@
+"""/proc/PID/stat, proc_pid_stat(5): who a process is."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from auditor.kernel.errors import Malformed
+from auditor.kernel.root import ProcDirectory
+from auditor.model.words import bounded, clean
+
+PF_EXITING = 0x00000004
+PF_KTHREAD = 0x00200000
+MAXIMUM_COMMAND_BYTES = 64  # TASK_COMM_LEN is 16; kernel workers show longer names
+
+# Positions after the closing parenthesis of comm; the manual counts comm as field 2.
+_STATE, _FLAGS, _THREADS, _START = 3 - 3, 9 - 3, 20 - 3, 22 - 3
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is used of the line.
+
+    Attributes:
+        command: comm, cleaned and bounded.
+        state: one letter; Z is a zombie, or a leader that ended before its threads.
+        flags: PF_* bits.
+        threads: tasks of the group, a leader that ended first included.
+        start: clock ticks since boot.
+    """
+
+    command: str
+    state: str
+    flags: int
+    threads: int
+    start: int
+
+    @property
+    def kernel_thread(self) -> bool:
+        """Whether it is a thread of the kernel itself."""
+        return bool(self.flags & PF_KTHREAD)
+
+    @property
+    def zombie(self) -> bool:
+        """Whether the leader has ended."""
+        return self.state in "ZX"
+
+    @property
+    def ending(self) -> bool:
+        """Whether the leader has ended or is giving back what it holds, namespaces and descriptors first."""
+        return self.zombie or bool(self.flags & PF_EXITING)
+
+
+def read(process: ProcDirectory) -> Stat:
+    """Read /proc/PID/stat. Any user may."""
+    return parse(process.read("stat"))
+
+
+def parse(data: bytes) -> Stat:
+    """Parse the line. comm may hold parentheses, spaces and newlines: it ends at the last parenthesis."""
+    opening, closing = data.find(b"("), data.rfind(b")")
+    fields = data[closing + 1 :].split()
+    try:
+        if not 0 < opening < closing or len(fields[_STATE]) != 1:
+            raise Malformed("stat")
+        return Stat(
+            command=_command(data[opening + 1 : closing]),
+            state=fields[_STATE].decode("ascii"),
+            flags=int(fields[_FLAGS]),
+            threads=int(fields[_THREADS]),
+            start=int(fields[_START]),
+        )
+    except (ValueError, IndexError):
+        raise Malformed("stat") from None
+
+
+@lru_cache(maxsize=1024)
+def _command(comm: bytes) -> str:
+    return bounded(clean(comm[:256].decode(errors="replace")), MAXIMUM_COMMAND_BYTES)

@@ -1,0 +1,38 @@
+"""/proc/sys files of a single number, and fs.file-nr (Documentation/admin-guide/sysctl)."""
+
+from auditor.kernel.errors import Malformed
+from auditor.kernel.root import ProcDirectory
+from auditor.model import UNLIMITED, Unlimited
+from auditor.model.words import bounded, clean
+
+_LONG_MAX = (1 << 63) - 1
+# file-max is an unsigned long whose default on recent hosts is LONG_MAX; a few below it mean the same.
+_NO_BOUND = _LONG_MAX - 4096
+
+
+def read_number(top: ProcDirectory, name: str) -> int:
+    """Read one figure, e.g. `kernel/pid_max`. Files below `net/` answer for the reading thread's namespace."""
+    return parse_number(top.read(f"sys/{name}"))
+
+
+def parse_number(data: bytes) -> int:
+    """Parse a file of one non-negative figure."""
+    try:
+        (text,) = data.split()
+        value = int(text)
+    except ValueError:
+        raise Malformed("sysctl") from None
+    if value < 0:
+        raise Malformed("sysctl")
+    return value
+
+
+def read_file_max(top: ProcDirectory) -> int | Unlimited:
+    """Read fs.file-max: open file descriptions that processes without CAP_SYS_ADMIN may have, all together."""
+    value = read_number(top, "fs/file-max")
+    return UNLIMITED if value >= _NO_BOUND else value
+
+
+def read_text(top: ProcDirectory, name: str) -> str:
+    """Read a file of one word, e.g. `kernel/osrelease`, cleaned and bounded."""
+    return bounded(clean(top.read(f"sys/{name}").decode(errors="replace")), 256)

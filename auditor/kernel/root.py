@@ -1,0 +1,203 @@
+"""The root of a procfs tree as a value, and the one place where "gone", "denied" and "absent" are told apart.
+
+All reads go through directory descriptors. One of /proc/PID stays bound to its process: when the pid is given to
+another, reads through the old descriptor fail, so that two processes can never be mixed in one row.
+"""
+
+import ctypes
+import errno
+import os
+from functools import cached_property
+from types import TracebackType
+from typing import NoReturn, Self
+
+from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+
+PROC_SUPER_MAGIC = 0x9FA0
+PROC_PID_INIT_INO = 0xEFFFFFFC
+MAXIMUM_PID = 0x7FFFFFFF
+MAXIMUM_BYTES = 4 << 20
+"""No kernel file that is read here comes near this size; a recorded tree may hold anything."""
+
+_CHUNK_BYTES = 16384
+_MAYBE_MORE_BYTES = 2048  # seq files end a read early only near a full page
+_FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a recorded tree may hold a FIFO, which must not block
+_DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+
+
+class ProcDirectory:
+    """An open directory of a procfs tree: the root itself, or one process.
+
+    `mortal` says that it is a live process's, which may vanish at any moment.
+
+    Names are relative to it. Every method raises `Gone`, `Absent`, `Denied` or `Malformed`.
+    """
+
+    __slots__ = ("_fd", "mortal", "path")
+
+    def __init__(self, path: str, *, mortal: bool) -> None:
+        self.path = path
+        self.mortal = mortal
+        self._fd = -1
+        try:
+            self._fd = os.open(path, _DIRECTORY)
+        except OSError as error:
+            if mortal and error.errno in (errno.ENOENT, errno.ESRCH):
+                raise Gone(path) from None
+            self.fault(error, "")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the directory. Harmless when repeated."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def read(self, name: str, *, records: bool = False) -> bytes:
+        """Return the whole content of a file, at most `MAXIMUM_BYTES`.
+
+        Args:
+            name: relative to the directory.
+            records: a file of records of any length, which the kernel may hand out in pieces of any length. Others
+                come in one piece unless they are long, which spares a read.
+        """
+        try:
+            fd = os.open(name, _FILE, dir_fd=self._fd)
+            try:
+                data = os.read(fd, _CHUNK_BYTES)
+                if len(data) < _MAYBE_MORE_BYTES and not records:
+                    return data
+                chunks = [data]
+                total = len(data)
+                while data and total < MAXIMUM_BYTES:
+                    data = os.read(fd, _CHUNK_BYTES)
+                    chunks.append(data)
+                    total += len(data)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self.fault(error, name)
+        return b"".join(chunks)
+
+    def link(self, name: str) -> str:
+        """Return what a symbolic link says, without following it."""
+        try:
+            return os.readlink(name, dir_fd=self._fd)
+        except OSError as error:
+            self.fault(error, name)
+
+    def names(self, name: str) -> list[str]:
+        """List a directory."""
+        try:
+            fd = os.open(name, _DIRECTORY, dir_fd=self._fd)
+            try:
+                return os.listdir(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self.fault(error, name)
+
+    def stat(self, name: str) -> os.stat_result:
+        """Ask the kernel about what the name leads to."""
+        try:
+            return os.stat(name, dir_fd=self._fd)
+        except OSError as error:
+            self.fault(error, name)
+
+    def open(self, name: str, *, directory: bool = False) -> int:
+        """Return a descriptor the caller closes; for work that makes many calls on one directory."""
+        try:
+            return os.open(name, _DIRECTORY if directory else _FILE, dir_fd=self._fd)
+        except OSError as error:
+            self.fault(error, name)
+
+    def is_dead(self) -> bool:
+        """Prove the death of a process: its own stat file is gone, which no living process or zombie lacks."""
+        if not self.mortal:
+            return False
+        try:
+            os.stat("stat", dir_fd=self._fd)
+        except OSError as error:
+            return error.errno in (errno.ENOENT, errno.ESRCH)
+        return False
+
+    def fault(self, error: OSError, name: str) -> NoReturn:
+        """Raise what an error on a name below this directory means."""
+        where = f"{self.path}/{name}" if name else self.path
+        if error.errno in (errno.ENOENT, errno.ESRCH, errno.ENOTDIR):
+            if self._fd >= 0 and self.is_dead():
+                raise Gone(where) from None
+            raise Absent(where) from None
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise Denied(where) from None
+        raise Malformed(f"{where}: {os.strerror(error.errno or 0)}") from None
+
+
+class ProcRoot:
+    """A procfs tree: this host's, another's mounted here, or one that was recorded into files.
+
+    Args:
+        path: where it is.
+    """
+
+    def __init__(self, path: str = "/proc") -> None:
+        self.path = path
+
+    @cached_property
+    def live(self) -> bool:
+        """Whether a running kernel answers (statfs says PROC_SUPER_MAGIC), so that sizes and kcmp mean something."""
+        return _filesystem_magic(self.path) == PROC_SUPER_MAGIC
+
+    @cached_property
+    def own_pids(self) -> bool:
+        """Whether its pids are those of this process's own PID namespace, so that calls that take a pid may be made.
+
+        /proc/self/status, NSpid, lists this process's pid in every namespace from the mount's down to its own.
+        """
+        if not self.live:
+            return False
+        try:
+            with self.top() as top:
+                status = top.read("self/status")
+        except (Absent, Denied, Malformed):
+            return False
+        _, found, rest = status.partition(b"\nNSpid:")
+        return bool(found) and rest.split(b"\n", 1)[0].split() == [str(os.getpid()).encode()]
+
+    @cached_property
+    def nested(self) -> bool:
+        """Whether it shows the processes of one PID namespace only, not the initial one's (and so all)."""
+        try:
+            return self.own_pids and os.stat(f"{self.path}/self/ns/pid").st_ino != PROC_PID_INIT_INO
+        except OSError:
+            return False
+
+    def top(self) -> ProcDirectory:
+        """Open the tree itself."""
+        return ProcDirectory(self.path, mortal=False)
+
+    def process(self, pid: int) -> ProcDirectory:
+        """Pin one process."""
+        return ProcDirectory(f"{self.path}/{pid}", mortal=self.live)
+
+    def pids(self) -> list[int]:
+        """List the processes (thread group leaders) of the tree, ascending."""
+        with self.top() as top:
+            numbers = (int(name) for name in top.names(".") if name.isascii() and name.isdigit())
+            return sorted(pid for pid in numbers if 0 < pid <= MAXIMUM_PID)
+
+
+def _filesystem_magic(path: str) -> int | None:
+    """Return f_type of statfs(2), which `os.statvfs` leaves out; `None` when the path cannot be reached."""
+    buffer = ctypes.create_string_buffer(256)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.statfs(os.fsencode(path), buffer):
+        return None
+    return ctypes.c_long.from_buffer(buffer).value

@@ -1,0 +1,87 @@
+"""The object's conditions: all of them from the first write on, Unknown where this version or this node cannot tell."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from auditor.evaluate import LIMITS
+from auditor.model import Assessment, Finding, NodeUsage, Severity, Verdict
+from auditor.model.words import bounded
+from auditor.publish import object as shape
+
+State = tuple[str, shape.ConditionStatus, str, str]
+
+PRESSURES = (
+    "FDPressure",
+    "InotifyPressure",
+    "PortPressure",
+    "SocketMemoryPressure",
+    "ConntrackPressure",
+    "PIDPressure",
+)
+
+
+def conditions(
+    assessment: Assessment, usage: NodeUsage, now: str, previous: Sequence[Mapping[str, object]]
+) -> list[shape.Condition]:
+    """Return every condition, its transition time moved only when its status changed.
+
+    Args:
+        assessment: the rules' word.
+        usage: for what could not be seen.
+        now: RFC 3339.
+        previous: the conditions as the object has them.
+    """
+    before = {one.get("type"): one for one in previous}
+    incomplete = bool(usage.gaps)
+    states: list[State] = [
+        ("Audited", "True", "Swept", f"{len(assessment.readings)} readings of {len(LIMITS)} limits"),
+        (
+            ("Complete", "False", "Gaps", "; ".join(gap.detail for gap in usage.gaps))
+            if incomplete
+            else ("Complete", "True", "NothingMissed", "")
+        ),
+        _healthy(assessment),
+        *(_pressure(name, assessment) for name in PRESSURES),
+    ]
+    return [
+        shape.Condition(
+            type=name,
+            status=status,
+            reason=reason,
+            message=bounded(message, 512),
+            last_transition_time=_transition(before.get(name), status, now),
+        )
+        for name, status, reason, message in states
+    ]
+
+
+def _healthy(assessment: Assessment) -> State:
+    match assessment.verdict:
+        case Verdict.OK:
+            return "Healthy", "True", "NoFindings", ""
+        case Verdict.UNKNOWN:
+            return "Healthy", "Unknown", "Unreadable", f"cannot judge {', '.join(sorted(assessment.unreadable))}"
+        case _:
+            return "Healthy", "False", assessment.findings[0].rule, assessment.findings[0].message
+
+
+def _pressure(name: str, assessment: Assessment) -> State:
+    limits = {row.id for row in LIMITS if row.condition == name}
+    if not limits:
+        return name, "Unknown", "NotAudited", "this version does not read these limits"
+    worst = _worst(finding for finding in assessment.findings if finding.limit in limits)
+    if worst:
+        return name, "True", worst.rule, worst.message
+    unreadable = limits & assessment.unreadable
+    if unreadable:
+        return name, "Unknown", "Unreadable", f"cannot judge {', '.join(sorted(unreadable))}"
+    return name, "False", "BelowWarning", ""
+
+
+def _worst(findings: Iterable[Finding]) -> Finding | None:
+    return next((finding for finding in findings if finding.severity > Severity.INFO), None)
+
+
+def _transition(before: Mapping[str, object] | None, status: str, now: str) -> str:
+    if before and before.get("status") == status and isinstance(before.get("lastTransitionTime"), str):
+        return str(before["lastTransitionTime"])[:32]
+    return now

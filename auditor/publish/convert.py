@@ -1,0 +1,415 @@
+"""From the stages' own types to the object: the one place where API shapes meet ours."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from auditor.evaluate import LIMITS
+from auditor.model import (
+    Assessment,
+    ContainerUsage,
+    Finding,
+    Kind,
+    NodeInfo,
+    NodeSample,
+    NodeUsage,
+    Owner,
+    OwnerKind,
+    OwnerUsage,
+    PodIdentity,
+    ProcessUse,
+    Reading,
+    Severity,
+    Share,
+    SocketUse,
+    Subject,
+    TcpState,
+    Unlimited,
+)
+from auditor.model.words import bounded, clean
+from auditor.publish import object as shape
+from auditor.publish.conditions import conditions
+from auditor.publish.fit import fit
+from auditor.publish.pressure import pressure, ranked
+from auditor.publish.when import timestamp
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+NAME_BYTES = 253
+TEXT_BYTES = 1024
+_SEVERITIES: Mapping[Severity, shape.SeverityWord] = {
+    Severity.INFO: "Info",
+    Severity.WARNING: "Warning",
+    Severity.CRITICAL: "Critical",
+}
+_COARSE = ((15 * 60, "<15m"), (3600, "<1h"), (6 * 3600, "<6h"), (24 * 3600, "<1d"))
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many rows each list may have."""
+
+    limits: int = 40
+    pods: int = 20
+    others: int = 20
+    workloads: int = 60
+    findings: int = 20
+    gaps: int = 20
+
+
+AGENT = Caps()
+UNCAPPED = Caps(limits=1000, pods=2000, others=2000, workloads=2000, findings=1000, gaps=40)
+
+
+def to_status(  # noqa: PLR0913 - the object is made of exactly these
+    sample: NodeSample,
+    usage: NodeUsage,
+    assessment: Assessment,
+    node: NodeInfo,
+    *,
+    interval: float,
+    caps: Caps = AGENT,
+    previous: Sequence[Mapping[str, object]] = (),
+) -> shape.Status:
+    """Write one moment as a status.
+
+    Args:
+        sample: where the figures come from and what is missing.
+        usage: the figures by owner.
+        assessment: the rules' word on them.
+        node: what the API says of the node.
+        interval: seconds between sweeps in force.
+        caps: rows each list may have. Unless it is `UNCAPPED` the whole stays under 64 KiB, if need be by fewer rows.
+        previous: conditions of the object before this, whose transition times go on.
+    """
+    status = _status(sample, usage, assessment, node, interval, caps, previous)
+    return status if caps == UNCAPPED else fit(status)
+
+
+def to_document(status: shape.Status, node: NodeInfo) -> dict[str, object]:
+    """Return the whole object around a status, as `scan` prints it."""
+    metadata: dict[str, object] = {"name": node.name}
+    if node.labels:
+        metadata["labels"] = dict(node.labels)
+    return shape.plain(shape.Document(metadata=metadata, status=status))
+
+
+def _status(  # noqa: PLR0913, PLR0917
+    sample: NodeSample,
+    usage: NodeUsage,
+    assessment: Assessment,
+    node: NodeInfo,
+    interval: float,
+    caps: Caps,
+    previous: Sequence[Mapping[str, object]],
+) -> shape.Status:
+    strain = pressure(usage, assessment)
+    pods = ranked((row for row in usage.owners if row.owner.kind is OwnerKind.POD), strain)
+    others = ranked((row for row in usage.owners if row.owner.kind is not OwnerKind.POD), strain)
+    shown = _worst_scopes(assessment)
+    workloads = _workloads(pods, assessment)
+    return shape.Status(
+        observed_at=timestamp(sample.at),
+        verdict=assessment.verdict.value,
+        summary=_summary(assessment, shown, pods),
+        node=_node(sample, usage, node),
+        limits=[_limit(reading, assessment) for reading in shown[: caps.limits]],
+        limits_truncated=_left_out(shown, caps.limits),
+        pods=[_pod(row, assessment) for row in pods[: caps.pods]],
+        pods_truncated=_left_out(pods, caps.pods),
+        others=[_other(row) for row in others[: caps.others]],
+        others_truncated=_left_out(others, caps.others),
+        workloads=workloads[: caps.workloads],
+        workloads_truncated=_left_out(workloads, caps.workloads),
+        findings=[_finding(finding) for finding in assessment.findings[: caps.findings]],
+        findings_truncated=_left_out(assessment.findings, caps.findings),
+        conditions=conditions(assessment, usage, timestamp(sample.at), previous),
+        coverage=_coverage(sample, usage, interval, caps),
+    )
+
+
+def _left_out(rows: Sequence[object], cap: int) -> int | None:
+    return len(rows) - cap if len(rows) > cap else None
+
+
+def _worst_scopes(assessment: Assessment) -> list[Reading]:
+    """Return the worst scope of each limit, then every other scope with a finding.
+
+    In both the fullest come first and the unknown last. A list that is cut short so loses no limit before it has lost
+    the lesser scopes of the others.
+    """
+    found = {(finding.limit, finding.scope) for finding in assessment.findings}
+    worst: list[Reading] = []
+    more: list[Reading] = []
+    for row in LIMITS:
+        readings = sorted(
+            (reading for reading in assessment.readings if reading.limit == row.id),
+            key=lambda reading: (-1 if reading.percent is None else reading.percent, reading.used or 0),
+            reverse=True,
+        )
+        unknown = [reading for reading in readings if reading.used is None or reading.maximum is None]
+        worst += readings[:1]
+        worst += [reading for reading in unknown[:1] if reading not in worst]
+        more += [
+            reading for reading in readings[1:] if (reading.limit, reading.scope) in found and reading not in worst
+        ]
+    return _fullest_first(worst) + _fullest_first(more)
+
+
+def _fullest_first(readings: Iterable[Reading]) -> list[Reading]:
+    return sorted(readings, key=lambda reading: -1 if reading.percent is None else reading.percent, reverse=True)
+
+
+def _summary(assessment: Assessment, shown: Sequence[Reading], pods: Sequence[OwnerUsage]) -> shape.Summary:
+    worst = shown[0] if shown and shown[0].percent is not None else None
+    severities = [finding.severity.label for finding in assessment.findings]
+    return shape.Summary(
+        limit=worst.limit if worst else None,
+        scope=_text(worst.scope) if worst else None,
+        percent=worst.percent if worst else None,
+        top_pod=_top_pod(pods[0]) if pods else None,
+        findings=len(severities),
+        warning=severities.count("Warning"),
+        critical=severities.count("Critical"),
+    )
+
+
+def full_in(seconds: float) -> str | None:
+    """A time to the end in coarse words; `None` beyond a day."""
+    return next((word for limit, word in _COARSE if seconds < limit), None)
+
+
+def _top_pod(row: OwnerUsage) -> str:
+    return _text(f"{row.identity.namespace}/{row.identity.name}" if row.identity else row.owner.id)
+
+
+def _node(sample: NodeSample, usage: NodeUsage, node: NodeInfo) -> shape.Node:
+    totals = usage.totals
+    return shape.Node(
+        kernel=_name(sample.kernel),
+        os_image=_maybe(_name, node.os_image),
+        runtime=_maybe(_name, node.runtime),
+        pods_allocatable=node.pods_allocatable,
+        processes=totals.processes,
+        threads=totals.threads,
+        pods=totals.pods,
+        containers=totals.containers,
+        totals=shape.Totals(
+            fds=totals.fds,
+            open_descriptions=totals.descriptions,
+            sockets=totals.sockets,
+            shared_descriptions=totals.shared_descriptions,
+        ),
+    )
+
+
+def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
+    peak = assessment.peaks.get((reading.limit, reading.scope))
+    return shape.LimitUse(
+        name=reading.limit,
+        scope=_text(reading.scope),
+        used=reading.used,
+        limit=_number(reading.maximum),
+        limit_state=_state(reading.maximum),
+        percent=reading.percent,
+        estimate=True if reading.estimate else None,
+        peak=peak.value if peak else None,
+        peak_at=timestamp(peak.at) if peak else None,
+        peak_since=timestamp(peak.since) if peak else None,
+    )
+
+
+def _outside(kind: OwnerKind) -> shape.OutsideKind:
+    words: dict[OwnerKind, shape.OutsideKind] = {
+        OwnerKind.UNIT: "Unit",
+        OwnerKind.CONTAINER: "Container",
+        OwnerKind.HOST: "Host",
+        OwnerKind.KERNEL: "Kernel",
+    }
+    return words[kind]
+
+
+def _state(maximum: object) -> shape.LimitState:
+    if maximum is None:
+        return "Unknown"
+    return "Unlimited" if isinstance(maximum, Unlimited) else "Known"
+
+
+def _number(maximum: object) -> int | None:
+    return maximum if isinstance(maximum, int) else None
+
+
+def _pod(row: OwnerUsage, assessment: Assessment) -> shape.Pod:
+    identity = row.identity
+    peak = assessment.fds_peaks.get(row.owner)
+    return shape.Pod(
+        namespace=_maybe(_name, identity.namespace if identity else None),
+        name=_maybe(_name, identity.name if identity else None),
+        uid=_name(row.owner.id),
+        workload=_name("/".join(identity.workload)) if identity and identity.workload else None,
+        host_network=identity.host_network if identity else None,
+        fds_peak=peak.value if peak else None,
+        containers=[_container(container) for container in row.containers[:64]],
+        **_held(row),
+    )
+
+
+def _other(row: OwnerUsage) -> shape.Other:
+    return shape.Other(
+        kind=_outside(row.owner.kind),
+        name=_name(row.owner.id) if row.owner.id else None,
+        processes=row.processes,
+        threads=row.threads,
+        **_held(row),
+    )
+
+
+def _held(row: OwnerUsage) -> dict[str, Any]:
+    return {
+        "fds": row.fds,
+        "open_descriptions": row.descriptions,
+        "kinds": _maybe(_kinds, row.kinds),
+        "sockets": _maybe(_sockets, row.sockets),
+        "worst_process": _maybe(lambda worst: _process(worst, row.containers), row.worst),
+    }
+
+
+def _kinds(kinds: Mapping[Kind, int]) -> shape.Kinds:
+    return shape.Kinds(**{kind.value: kinds.get(kind, 0) for kind in Kind})
+
+
+def _sockets(sockets: SocketUse) -> shape.Sockets:
+    tcp = sockets.tcp
+    return shape.Sockets(
+        tcp=None if tcp is None else shape.Tcp(**{state.name.lower(): tcp.get(state, 0) for state in TcpState}),
+        udp=sockets.udp,
+        unix=sockets.unix,
+        other=sockets.other,
+    )
+
+
+def _process(process: ProcessUse, containers: Iterable[ContainerUsage]) -> shape.WorstProcess:
+    home = next((one for one in containers if one.worst and one.worst.pid == process.pid), None)
+    return shape.WorstProcess(
+        pid=process.pid,
+        command=bounded(clean(process.command), 64),
+        container=_maybe(_name, (home.name or home.id) if home else None),
+        fds=process.fds,
+        soft_limit=_number(process.soft_limit),
+        hard_limit=_number(process.hard_limit),
+        percent=process.percent,
+    )
+
+
+def _container(container: ContainerUsage) -> shape.Container:
+    return shape.Container(name=_maybe(_name, container.name), id=_maybe(_name, container.id), fds=container.fds)
+
+
+def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment) -> list[shape.Workload]:
+    grouped: dict[tuple[str, str, str], list[OwnerUsage]] = {}
+    for row in pods:
+        if row.identity and row.identity.workload:
+            grouped.setdefault((row.identity.namespace, *row.identity.workload), []).append(row)
+    workloads = []
+    for (namespace, kind, name), rows in grouped.items():
+        soft = [row.worst.soft_limit for row in rows if row.worst and isinstance(row.worst.soft_limit, int)]
+        peaks = [assessment.fds_peaks[row.owner].value for row in rows if row.owner in assessment.fds_peaks]
+        workloads.append(
+            shape.Workload(
+                namespace=_name(namespace),
+                kind=_name(kind),
+                name=_name(name),
+                pods=len(rows),
+                fds_peak=max(peaks, default=None),
+                soft_min=min(soft, default=None),
+                soft_max=max(soft, default=None),
+            )
+        )
+    return sorted(workloads, key=lambda one: (-(one.fds_peak or 0), one.namespace, one.kind, one.name))
+
+
+def _finding(finding: Finding) -> shape.Finding:
+    return shape.Finding(
+        id=_text(finding.id),
+        rule=finding.rule,
+        severity=_SEVERITIES[finding.severity],
+        subject=_subject(finding.subject),
+        name=finding.limit,
+        scope=_maybe(_text, finding.scope),
+        used=finding.used,
+        limit=_number(finding.maximum),
+        percent=finding.percent,
+        since=timestamp(finding.since),
+        exhausts_at=_maybe(timestamp, finding.exhausts_at),
+        consumers=[_share(share) for share in finding.consumers[:5]],
+        affected=[_share(share) for share in finding.affected[:5]],
+        message=_text(finding.message),
+        remedy=_text(finding.remedy),
+    )
+
+
+def _subject(subject: Subject) -> shape.Subject:
+    process = subject.process
+    if subject.owner is None:
+        return shape.Subject(kind="Node")
+    return shape.Subject(
+        kind=subject.owner.kind.value,
+        container=_maybe(_name, subject.container),
+        pid=process.pid if process else None,
+        command=bounded(clean(process.command), 64) if process else None,
+        **_names(subject.owner, subject.identity),
+    )
+
+
+def _share(share: Share) -> shape.Share:
+    return shape.Share(kind=share.owner.kind.value, used=share.used, **_names(share.owner, share.identity))
+
+
+def _names(owner: Owner, identity: PodIdentity | None) -> dict[str, Any]:
+    if owner.kind is OwnerKind.POD:
+        return {
+            "namespace": _maybe(_name, identity.namespace if identity else None),
+            "name": _maybe(_name, identity.name if identity else None),
+            "uid": _name(owner.id),
+        }
+    return {"name": _name(owner.id) if owner.id else None}
+
+
+def _coverage(sample: NodeSample, usage: NodeUsage, interval: float, caps: Caps) -> shape.Coverage:
+    return shape.Coverage(
+        source=sample.source,
+        reason=_text(sample.reason),
+        processes=len(sample.processes),
+        vanished=sample.vanished,
+        denied=sample.denied,
+        filled_in=sample.filled_in,
+        sweep_seconds=round(sample.sweep_seconds, 4),
+        cpu_seconds=round(sample.cpu_seconds, 4),
+        effective_interval=round(interval, 1),
+        gaps=[
+            shape.Gap(
+                id=_name(gap.id),
+                detail=_text(gap.detail),
+                count=gap.count,
+                limits=[_name(limit) for limit in sorted(gap.limits)[:40]],
+            )
+            for gap in usage.gaps[: caps.gaps]
+        ],
+        gaps_truncated=_left_out(usage.gaps, caps.gaps),
+    )
+
+
+def _name(text: str) -> str:
+    return bounded(clean(text), NAME_BYTES)
+
+
+def _text(text: str) -> str:
+    return bounded(clean(text), TEXT_BYTES)
+
+
+def _maybe(make: Callable[[T], R], value: T | None) -> R | None:
+    return None if value is None else make(value)
+
+
+__all__ = ["AGENT", "UNCAPPED", "Caps", "full_in", "timestamp", "to_document", "to_status"]

@@ -1,0 +1,153 @@
+"""Kubernetes events (events.k8s.io/v1) of findings: bounded, named so that a repeat is a harmless conflict.
+
+See KEP-383 and `kubectl explain events --api-version=events.k8s.io/v1`. A note and a reason cannot be changed later;
+a finding that stays open is refreshed as a series.
+
+`kubectl describe` finds events by the uid they regard. For a node it asks for the node's name as well (the kubelet's
+habit), for a static pod for its config hash and not for the API's uid: both are what the cgroup and the agent know.
+"""
+
+import hashlib
+import time
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from auditor.model import Change, Event, Finding, OwnerKind
+from auditor.model.words import bounded, clean
+
+CONTROLLER = "sockaudit.io/agent"
+NOTE_BYTES = 1024
+INSTANCE_BYTES = 128
+REFRESH_SECONDS = 30 * 60
+WINDOW_SECONDS = 300
+PER_WINDOW = 10
+PENDING_MAX = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One request to make: a new event, or (with `count` of 2 or more) one more sign of an old one.
+
+    Attributes:
+        body: the whole event, for creation; also when a refresh finds that the event has expired.
+        count: how often it was seen.
+    """
+
+    namespace: str
+    name: str
+    body: dict[str, object]
+    count: int = 1
+
+    def series(self) -> dict[str, object]:
+        """Return the patch of a refresh."""
+        return {"series": {"count": self.count, "lastObservedTime": self.body["eventTime"]}}
+
+
+def message(event: Event, node: str, count: int = 1) -> Message:
+    """Write one event: on the pod for what is its own, on the Node for pools.
+
+    Args:
+        event: what changed.
+        node: name of the node.
+        count: 1 for a new one, more for a refresh.
+    """
+    finding = event.finding
+    identity = finding.subject.identity
+    on_pod = finding.subject.owner is not None and finding.subject.owner.kind is OwnerKind.POD and identity is not None
+    namespace = identity.namespace if on_pod and identity else "default"
+    regarding = {"apiVersion": "v1", "kind": "Node", "name": node, "uid": node}
+    if on_pod and identity and finding.subject.owner:
+        regarding = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "namespace": namespace,
+            "name": identity.name,
+            "uid": finding.subject.owner.id,
+        }
+    name = event_name(finding, event.change)
+    closed = event.change is Change.CLOSED
+    note = f"closed: {finding.message}" if closed else f"{finding.message}. {finding.remedy}"
+    body: dict[str, object] = {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": namespace},
+        "eventTime": micro_time(event.at),
+        "reportingController": CONTROLLER,
+        "reportingInstance": bounded(node, INSTANCE_BYTES),
+        "action": event.change.value.capitalize(),
+        "reason": finding.rule,
+        "type": "Normal" if closed else "Warning",
+        "regarding": regarding,
+        "note": bounded(clean(note), NOTE_BYTES),
+    }
+    return Message(namespace, name, body, count)
+
+
+def event_name(finding: Finding, change: Change) -> str:
+    """Return a name that the same change of the same finding always has (DNS subdomain, RFC 1123)."""
+    told_apart = f"{clean(finding.id)}\0{int(finding.since)}\0{finding.severity}\0{change}"
+    digest = hashlib.sha256(told_apart.encode()).hexdigest()
+    return f"sockaudit-{finding.rule.lower()[:40]}.{digest[:20]}"
+
+
+def micro_time(seconds: float) -> str:
+    """Seconds since the epoch as a MicroTime."""
+    whole = int(seconds)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
+
+
+class Outbox:
+    """Messages that wait to be sent: no more than ten in five minutes, none lost while there is room."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._pending: deque[Message] = deque()
+        self._sent: deque[float] = deque(maxlen=PER_WINDOW)
+        self._open: dict[str, tuple[Event, float, int]] = {}
+        self.dropped = 0
+
+    def restore(self, findings: Iterable[Finding], now: float) -> None:
+        """Take up findings whose events an earlier life has sent: they are refreshed, not repeated."""
+        for finding in findings:
+            self._open[finding.id] = (Event(finding.since, Change.OPENED, finding), now, 1)
+
+    def add(self, events: Iterable[Event], findings: Iterable[Finding], now: float) -> None:
+        """Take what changed, and refresh what has been open for long.
+
+        Args:
+            events: changes of this sweep.
+            findings: all that are open.
+            now: seconds since the epoch.
+        """
+        for event in events:
+            self._put(message(event, self._node))
+            if event.change is Change.CLOSED:
+                self._open.pop(event.finding.id, None)
+            else:
+                self._open[event.finding.id] = (event, now, 1)
+        current = {finding.id for finding in findings}
+        for identifier in [identifier for identifier in self._open if identifier not in current]:
+            del self._open[identifier]
+        for identifier, (event, last, count) in self._open.items():
+            if now - last >= REFRESH_SECONDS:
+                again = Event(now, event.change, event.finding)
+                self._put(message(again, self._node, count + 1))
+                self._open[identifier] = (event, now, count + 1)
+
+    def next(self, now: float) -> Message | None:
+        """Return what may be sent now, or `None`. Call `sent` once it was taken."""
+        if not self._pending or (len(self._sent) == PER_WINDOW and now - self._sent[0] < WINDOW_SECONDS):
+            return None
+        return self._pending[0]
+
+    def sent(self, now: float) -> None:
+        """Note that the message last given was delivered (or refused for good)."""
+        self._pending.popleft()
+        self._sent.append(now)
+
+    def _put(self, one: Message) -> None:
+        if len(self._pending) >= PENDING_MAX:
+            self.dropped += 1
+            self._pending.popleft()
+        self._pending.append(one)

@@ -1,0 +1,31 @@
+"""Which owner is under, or causes, most pressure."""
+
+from collections.abc import Iterable, Mapping
+
+from auditor.evaluate import LIMITS
+from auditor.model import Assessment, NodeUsage, Owner, OwnerUsage, percent
+
+_OWN = "process-fds"
+
+
+def pressure(usage: NodeUsage, assessment: Assessment) -> Mapping[Owner, int]:
+    """Return the pressure of each owner in percent: the highest of its own uses and of its shares in pools over warning."""
+    warning = {row.id: row.warning for row in LIMITS}
+    strain = {
+        row.owner: (row.worst.percent or 0) if row.worst and not row.worst.lowered_itself else 0 for row in usage.owners
+    }
+    for reading in assessment.readings:
+        owner = reading.subject.owner
+        if owner in strain and reading.percent is not None:
+            strain[owner] = max(strain[owner], reading.percent)
+        if reading.limit == _OWN or reading.percent is None or reading.percent < warning[reading.limit]:
+            continue
+        for share in reading.consumers:
+            if share.owner in strain:
+                strain[share.owner] = max(strain[share.owner], percent(share.used, reading.maximum) or 0)
+    return strain
+
+
+def ranked(rows: Iterable[OwnerUsage], strain: Mapping[Owner, int]) -> list[OwnerUsage]:
+    """Order owners by pressure, the greatest first; ties by descriptors."""
+    return sorted(rows, key=lambda row: (-strain.get(row.owner, 0), -(row.fds or 0), row.owner))

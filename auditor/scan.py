@@ -1,0 +1,89 @@
+"""One audit of this machine, for a person or a script. Composes the stages; never throttled, writes to no cluster."""
+
+import json
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+import yaml
+from rich.console import Console
+
+from auditor.attribute import attribute
+from auditor.evaluate import LIMITS, Policy, assess
+from auditor.kernel.root import ProcRoot
+from auditor.kube.pod_logs import pod_logs
+from auditor.model import NodeInfo
+from auditor.publish import object as shape
+from auditor.publish.convert import UNCAPPED, to_document, to_status
+from auditor.publish.terminal import render
+from auditor.remember import History
+from auditor.sweep import SweepError, sweep
+
+__all__ = ["Audited", "Auditor", "SweepError"]
+
+_WITHOUT_ROOT = frozenset({"file-handles", "pids", "threads"})
+_EXIT_FOUND, _EXIT_UNKNOWN = 1, 2
+_SEVERE = {"warning": {"Warning", "Critical"}, "critical": {"Critical"}}
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The result of one audit."""
+
+    status: shape.Status
+    node: NodeInfo
+
+    def document(self) -> dict[str, object]:
+        """Return the object, uncapped."""
+        return to_document(self.status, self.node)
+
+    def show(self, output: str, *, all_rows: bool) -> None:
+        """Print it to stdout as a table, json or yaml."""
+        if output == "table":
+            render(
+                self.status, self.node.name, Console(highlight=False, markup=False, width=_width()), all_rows=all_rows
+            )
+        elif output == "json":
+            json.dump(self.document(), sys.stdout, indent=2)
+            sys.stdout.write("\n")
+        else:
+            yaml.safe_dump(self.document(), sys.stdout, sort_keys=False)
+
+    def exit_code(self, fail_on: str | None) -> int:
+        """Return the exit code that `--fail-on` asks for."""
+        if fail_on is None:
+            return 0
+        if self.status.verdict in _SEVERE[fail_on]:
+            return _EXIT_FOUND
+        return _EXIT_UNKNOWN if self.status.verdict == "Unknown" else 0
+
+
+class Auditor:
+    """Audits again and again, with the memory that rules over two sweeps need."""
+
+    def __init__(self, procfs: str, folder: str, node_name: str, interval: float) -> None:
+        self._root = ProcRoot(procfs)
+        self._folder = folder
+        self._node = NodeInfo(node_name)
+        self._interval = interval
+        self._history = History()
+        promised = frozenset(row.id for row in LIMITS) if os.geteuid() == 0 else _WITHOUT_ROOT
+        self._policy = Policy(promised=promised)
+
+    def audit(self) -> Audited:
+        """Audit once.
+
+        Raises:
+            SweepError: there is no procfs to read.
+        """
+        sample = sweep(self._root)
+        usage = attribute(sample, pod_logs(self._folder))
+        assessment, self._history = assess(usage, self._history, self._policy, time.time())
+        status = to_status(sample, usage, assessment, self._node, interval=self._interval, caps=UNCAPPED)
+        return Audited(status, self._node)
+
+
+def _width() -> int | None:
+    """The terminal's own width; in a pipe a fixed one, so that columns are stable."""
+    return None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120)

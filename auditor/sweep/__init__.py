@@ -1,0 +1,137 @@
+"""Sweep: read the kernel and return the facts of one moment.
+
+Four rooms, in this order: `processes` (who), `descriptors` (what each holds), `sockets` (per network namespace) and
+`node`. Descriptors are read before sockets are dumped, so that a socket without a holder truly has none.
+"""
+
+import time
+
+from auditor.kernel import kcmp
+from auditor.kernel.errors import KernelError
+from auditor.kernel.root import ProcRoot
+from auditor.model import Gap, NodeSample, SharedDescriptions
+from auditor.sweep import descriptions, descriptors, dumps, inotify, namespaces, node, processes, sockets, tables
+from auditor.sweep.budget import Budget
+from auditor.sweep.losses import Losses
+from auditor.sweep.processes import Row
+
+__all__ = ["SweepError", "sweep"]
+
+
+class SweepError(Exception):
+    """There is nothing to sweep. The text is one line for a person, with what to do."""
+
+
+def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSample:
+    """Read everything a procfs tree tells about sockets and descriptors.
+
+    Whatever is missing, refused or malformed becomes a gap of the sample.
+
+    Args:
+        root: /proc, another host's /proc mounted here, or a recorded tree.
+        classify_seconds: CPU seconds that may go into telling descriptors apart; `None` for no bound.
+
+    Raises:
+        SweepError: `root` is no procfs tree at all.
+    """
+    began, cpu = time.monotonic(), time.thread_time()
+    losses = Losses()
+    rows = _rows(root, losses)
+    namespaces.complete(root, rows, losses)
+    comparable = root.own_pids and kcmp.is_usable()
+    refused = tables.share(rows) if comparable else 0
+    budget = Budget(classify_seconds)
+    holdings = descriptors.classify(root, rows, losses, budget)
+    network = dumps.take(root, rows, losses, with_unix=bool(holdings.holders_of))
+    groups = sockets.groups(root, rows, holdings, network, budget)
+    comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
+    shared, gap = _shared(rows, comparer, budget)
+    facts, release = node.take(root, losses)
+    return NodeSample(
+        at=time.time(),
+        source="procfs",
+        reason="needs nothing but /proc",
+        kernel=release or "",
+        facts=facts,
+        processes=tuple(row.process() for row in rows),
+        netns=tuple(network.netns()),
+        host_netns=next((row.netns for row in rows if row.pid == 1), None),
+        sockets=groups,
+        shared=shared,
+        budgets=inotify.budgets(rows, comparer, facts.inotify_max_instances),
+        vanished=losses.vanished,
+        denied=len(losses.denied_pids),
+        sweep_seconds=time.monotonic() - began,
+        cpu_seconds=time.thread_time() - cpu + network.cpu_seconds,
+        gaps=(
+            *_hidden(root, rows),
+            *losses.gaps(),
+            *holdings.gaps(),
+            *network.gaps,
+            *sockets.gaps(groups),
+            *gap,
+            *_shared_tables(refused),
+        ),
+    )
+
+
+def _rows(root: ProcRoot, losses: Losses) -> list[Row]:
+    try:
+        with root.top() as top:
+            names = top.names(".")
+        if "sys" not in names and not any(name.isdigit() for name in names):
+            raise SweepError(f"{root.path} is no procfs: it has neither processes nor sys/. Name one with --procfs.")
+        return processes.take(root, losses)
+    except KernelError:
+        raise SweepError(f"{root.path} cannot be read as a directory. Name a procfs with --procfs.") from None
+
+
+def _hidden(root: ProcRoot, rows: list[Row]) -> list[Gap]:
+    """Tell that processes do not show at all: every PID namespace has a process 1."""
+    gaps = []
+    if root.nested:
+        detail = "processes outside this PID namespace do not show: hostPID, or docker run --pid=host, shows them"
+        gaps.append(Gap("pid-namespace", detail))
+    if root.live and all(row.pid != 1 for row in rows):
+        detail = f"{root.path} shows some processes only (mounted with hidepid): root with CAP_SYS_PTRACE sees all"
+        gaps.append(
+            Gap("hidden-processes", detail, limits=frozenset({"process-fds", "inotify-instances", "time-wait"}))
+        )
+    return gaps
+
+
+def _shared(
+    rows: list[Row],
+    comparer: descriptions.Comparer,
+    budget: Budget,
+) -> tuple[tuple[SharedDescriptions, ...] | None, list[Gap]]:
+    """Return the shared descriptions, or `None`, and what is unknown of them."""
+    holdings = comparer.holdings
+    if not comparer.usable:
+        return None, [
+            _unknown("kcmp needs a live procfs of the own PID namespace, and a kernel and seccomp that allow it")
+        ]
+    if holdings.size > descriptors.MAXIMUM_DESCRIPTORS:
+        return None, [_unknown(f"more than {descriptors.MAXIMUM_DESCRIPTORS:,} descriptors are not compared")]
+    if not budget.allows(descriptions.estimated_seconds(holdings)):
+        return None, [_unknown("the CPU budget was spent")]
+    shared, unknown = descriptions.count(rows, comparer)
+    if not unknown:
+        return shared, []
+    return shared, [_unknown("processes whose descriptors could not be compared: CAP_SYS_PTRACE allows it", unknown)]
+
+
+def _unknown(reason: str, count: int | None = None) -> Gap:
+    return Gap("open-descriptions", f"distinct open files are unknown: {reason}", count)
+
+
+def _shared_tables(refused: int) -> list[Gap]:
+    if not refused:
+        return []
+    return [
+        Gap(
+            "shared-tables",
+            "processes that might share a descriptor table count it each: CAP_SYS_PTRACE tells",
+            refused,
+        )
+    ]

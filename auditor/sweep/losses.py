@@ -1,0 +1,104 @@
+"""What a sweep could not read: counted while it goes on, published as gaps when it ends."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+from auditor.model import Gap
+
+T = TypeVar("T")
+
+_DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
+    "process": (
+        "denied-processes",
+        "processes hidden by the mount option hidepid: CAP_SYS_PTRACE shows them",
+        frozenset({"process-fds", "inotify-instances"}),
+    ),
+    "fd": (
+        "denied-fds",
+        "processes whose descriptors could not be counted: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, or Linux 6.2, show them",
+        frozenset({"process-fds", "inotify-instances"}),
+    ),
+    "fd-kinds": (
+        "denied-fd-kinds",
+        "processes whose descriptors could be counted but not told apart: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH show them",
+        frozenset({"inotify-instances"}),
+    ),
+    "netns": (
+        "denied-netns",
+        "processes whose network namespace is unknown: CAP_SYS_PTRACE shows it",
+        frozenset({"time-wait"}),
+    ),
+}
+_LIMITS = {
+    "stat": frozenset({"process-fds", "inotify-instances"}),
+    "limits": frozenset({"process-fds"}),
+    "fd": frozenset({"process-fds", "inotify-instances"}),
+    "fd-kinds": frozenset({"inotify-instances"}),
+    "status": frozenset({"inotify-instances"}),
+    "netns": frozenset({"time-wait"}),
+    "sockstat": frozenset({"time-wait"}),
+    "fs/file-nr": frozenset({"file-handles"}),
+    "fs/file-max": frozenset({"file-handles"}),
+    "loadavg": frozenset({"pids", "threads"}),
+    "kernel/pid_max": frozenset({"pids"}),
+    "kernel/threads-max": frozenset({"threads"}),
+    "fs/inotify/max_user_instances": frozenset({"inotify-instances"}),
+    "net/ipv4/tcp_max_tw_buckets": frozenset({"time-wait"}),
+}
+
+
+class Losses:
+    """Counts by kind of file. One per sweep; the only thing in it that changes hands between the rooms."""
+
+    def __init__(self) -> None:
+        self.vanished = 0
+        self.denied_pids: set[int] = set()
+        self._denied: Counter[str] = Counter()
+        self._absent: Counter[str] = Counter()
+        self._malformed: Counter[str] = Counter()
+        self._example = ""
+
+    def attempt(self, what: str, read: Callable[[], T], pid: int | None = None) -> T | None:
+        """Read something, or count why not and return `None`. `Gone` rises: its process is no longer there."""
+        try:
+            return read()
+        except (Denied, Absent, Malformed) as error:
+            self.count(what, error, pid)
+            return None
+
+    def count(self, what: str, error: Exception, pid: int | None = None) -> None:
+        """Count one failure."""
+        match error:
+            case Gone():
+                self.vanished += 1
+            case Denied():
+                self._denied[what] += 1
+                if pid is not None:
+                    self.denied_pids.add(pid)
+            case Absent():
+                self._absent[what] += 1
+            case _:
+                self._malformed[what] += 1
+                self._example = self._example or str(error)
+
+    def gaps(self) -> Iterator[Gap]:
+        """Say it in gaps."""
+        for what, number in sorted(self._denied.items()):
+            name, detail, limits = _DENIED.get(
+                what, ("denied-files", f"reads of {what} were refused", _LIMITS.get(what, frozenset()))
+            )
+            yield Gap(name, detail, number, limits)
+        if self._absent:
+            files = ", ".join(sorted(self._absent))
+            yield Gap(
+                "absent-files", f"files this tree does not have: {files}", self._absent.total(), _limits(self._absent)
+            )
+        if self._malformed:
+            detail = f"files that are not what the kernel writes, such as {self._example[:200]}"
+            yield Gap("malformed", detail, self._malformed.total(), _limits(self._malformed))
+
+
+def _limits(counts: Counter[str]) -> frozenset[str]:
+    return frozenset[str]().union(*(_LIMITS.get(what, frozenset()) for what in counts))

@@ -1,0 +1,40 @@
+"""Which network namespace each process is in, also where the kernel refuses to say it outright."""
+
+from collections.abc import Iterable
+
+from auditor.kernel.errors import Denied, KernelError
+from auditor.kernel.procfs import sockstat
+from auditor.kernel.root import ProcRoot
+from auditor.sweep.losses import Losses
+from auditor.sweep.processes import Row
+
+
+def complete(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> None:
+    """Fill in the namespaces that were refused.
+
+    Anyone may ask for the inode number of /proc/PID/net/sockstat, which the kernel makes once for each namespace: two
+    processes that show the same file are in the same one. What no such comparison tells is counted as denied.
+    """
+    refused = [row for row in rows if row.netns_refused]
+    if not refused:
+        return
+    names: dict[int, int] = {}
+    for inode, row in {row.netns: row for row in rows if row.netns is not None}.items():
+        file = _file(root, row)
+        if inode is not None and file is not None:
+            names[file] = inode
+    for row in refused:
+        file = _file(root, row)
+        row.netns = names.get(file) if file is not None else None
+        if row.netns is None:
+            losses.count("netns", Denied(f"{row.pid}/ns/net"), row.pid)
+
+
+def _file(root: ProcRoot, row: Row) -> int | None:
+    if not root.live:
+        return None
+    try:
+        with root.process(row.pid) as process:
+            return sockstat.identity(process, row.task)
+    except KernelError:
+        return None

@@ -1,0 +1,99 @@
+"""Distinct sockets: each once, with its protocol, its state and all who hold it."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+
+from auditor.kernel import protocol
+from auditor.kernel.errors import Gone, KernelError
+from auditor.kernel.root import ProcRoot
+from auditor.model import Gap, SocketGroup, TcpState
+from auditor.sweep.budget import Budget
+from auditor.sweep.descriptors import Holdings, place
+from auditor.sweep.dumps import Dumps
+from auditor.sweep.processes import Row
+
+UNKNOWN_PROTOCOL = "unknown"
+"""Protocol of a group whose sockets nobody would name: any count by protocol of its holders is short of them."""
+
+Key = tuple[int | None, str, TcpState | None, tuple[int, ...] | None]
+
+_STATES = {int(state): state for state in TcpState}
+_NAMING_SECONDS = 6e-6
+
+
+def groups(
+    root: ProcRoot, rows: Iterable[Row], holdings: Holdings, dumps: Dumps, budget: Budget
+) -> tuple[SocketGroup, ...]:
+    """Count the sockets that the dumps list and those that only a descriptor shows.
+
+    Args:
+        root: the tree all this was read from.
+        rows: all processes.
+        holdings: what their descriptors refer to, read before the dumps: what a dump shows without one has none.
+        dumps: sockets by network namespace.
+        budget: CPU time that may go into naming protocols.
+    """
+    by_pid = {row.pid: row for row in rows}
+    unix = set[int]().union(*(dump.unix for dump in dumps.inside.values()))
+    count: Counter[Key] = Counter()
+    listed: set[int] = set()
+    for key, inode in _listed(dumps, holdings):
+        count[key] += 1
+        listed.add(inode)
+
+    def family(inode: int, packed: int) -> str:
+        if inode in unix:
+            return "unix"
+        if not root.live or not budget.allows(_NAMING_SECONDS):
+            return UNKNOWN_PROTOCOL
+        pid, fd = place(packed)
+        return _ask(f"{root.path}/{pid}/{by_pid[pid].task}fd/{fd}")
+
+    for inode, name in _unlisted(holdings, listed, family):
+        holders = holdings.holders_of[inode]
+        # In no hash table: closed, if the namespace was listed at all.
+        closed = name == "tcp" and all(by_pid[pid].netns in dumps.whole for pid in holders)
+        count[None, name, TcpState.CLOSE if closed else None, holders] += 1
+    return tuple(SocketGroup(*key, number) for key, number in count.items())
+
+
+def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
+    """Say what nobody would name."""
+    unknown = sum(group.count for group in found if group.protocol == UNKNOWN_PROTOCOL)
+    if unknown:
+        detail = "sockets of unknown protocol: the CPU budget was spent, or no live kernel names them"
+        yield Gap("socket-protocols", detail, unknown)
+
+
+def _listed(dumps: Dumps, holdings: Holdings) -> Iterator[tuple[Key, int]]:
+    """Yield each socket of the dumps. Without a known holder it has none only if every table was looked into."""
+    holders_of, without = holdings.holders_of, () if holdings.whole else None
+    for netns, dump in dumps.inside.items():
+        for state, inode in dump.tcp or ():
+            holders = holders_of.get(inode, without) if inode else ()
+            yield (netns, "tcp", _STATES.get(state, TcpState.CLOSE), holders), inode
+        for _, inode in dump.udp or ():
+            yield (netns, "udp", None, holders_of.get(inode, without) if inode else ()), inode
+
+
+def _unlisted(holdings: Holdings, listed: set[int], family: Callable[[int, int], str]) -> Iterator[tuple[int, str]]:
+    """Name the protocol of each socket that only descriptors show, asking through any of them."""
+    done: set[int] = set()
+    for inode, packed in zip(holdings.socket_inodes, holdings.socket_places, strict=True):
+        if inode in listed or inode in done:
+            continue
+        try:
+            name = family(inode, packed)
+        except Gone:
+            continue  # closed since, perhaps in this table only: another holder may still tell
+        done.add(inode)
+        yield inode, name
+
+
+def _ask(path: str) -> str:
+    try:
+        return protocol.family(protocol.read(path))
+    except Gone:
+        raise
+    except KernelError:
+        return UNKNOWN_PROTOCOL

@@ -1,0 +1,37 @@
+"""Starting a workload: a program that says in one line of JSON what it holds, and holds it until its stdin ends."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent.parent
+
+Start = Callable[..., dict[str, Any]]
+
+
+@contextmanager
+def workload(name: str, *arguments: object) -> Iterator[dict[str, Any]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"truth.workloads.{name}", *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": f"{TESTS}:{TESTS.parent}"},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdout, process.stdin:
+        try:
+            line = process.stdout.readline()
+            assert line, f"{name} ended before it was ready"
+            yield {"pid": process.pid} | json.loads(line)
+            process.stdin.close()
+            assert process.wait(10) == 0, f"{name} failed while it was held"
+        finally:
+            process.kill()
+            process.wait()

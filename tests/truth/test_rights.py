@@ -1,0 +1,70 @@
+"""What is seen with fewer rights, and what is said of the rest."""
+
+import base64
+import pickle
+
+from truth.starting import Start
+
+from auditor.kernel.root import ProcRoot
+from auditor.model import Kind, NodeSample
+from auditor.sweep import sweep
+
+NOBODY = 65534
+
+
+def sample_of(text: str) -> NodeSample:
+    sample = pickle.loads(base64.b64decode(text))
+    assert isinstance(sample, NodeSample)
+    return sample
+
+
+def test_without_any_right_counts_limits_and_the_own_namespace_are_still_seen(start: Start) -> None:
+    truth, tcp = start("near_limit"), start("tcp", 1)
+    sample = sample_of(start("sweep_as_user", NOBODY, 0)["sample"])
+    rows = {process.pid: process for process in sample.processes}
+    near = rows[truth["pid"]]
+    assert (near.fds, near.soft_limit, near.hard_limit) == (truth["fds"], truth["soft"], truth["hard"])
+    assert (near.kinds, near.private_descriptions, near.uid) == (None, None, 0)
+    assert near.netns == sample.host_netns, "two processes that show one net/sockstat are in one namespace"
+    assert rows[tcp["pid"]].netns is None
+    gaps = {gap.id: gap for gap in sample.gaps}
+    assert gaps["denied-netns"].limits == {"time-wait"}
+    assert gaps["denied-fd-kinds"].limits == {"inotify-instances"}
+    assert "open-descriptions" in gaps
+    (home,) = sample.netns
+    assert (home.inode, home.dumped) == (sample.host_netns, True)
+    assert {group.holders for group in sample.sockets} <= {None, ()}
+    assert sample.denied == sum(process.kinds is None for process in sample.processes)
+
+
+def test_processes_hidden_by_the_mount_are_said_to_be_hidden(start: Start) -> None:
+    truth = start("near_limit")
+    sample = sample_of(start("sweep_as_user", NOBODY, 2)["sample"])
+    assert truth["pid"] not in {process.pid for process in sample.processes}
+    (gap,) = (gap for gap in sample.gaps if gap.id == "hidden-processes")
+    assert "process-fds" in gap.limits
+
+
+def test_processes_that_show_but_do_not_open_are_denied(start: Start) -> None:
+    truth = start("near_limit")
+    sample = sample_of(start("sweep_as_user", NOBODY, 1)["sample"])
+    assert truth["pid"] not in {process.pid for process in sample.processes}
+    (gap,) = (gap for gap in sample.gaps if gap.id == "denied-processes")
+    assert gap.count == sample.denied
+    assert sample.denied > 1
+
+
+def test_another_pid_namespaces_procfs_is_read_but_its_pids_are_not_compared(start: Start) -> None:
+    truth = start("pid_namespace")
+    root = ProcRoot(truth["root"])
+    assert (root.live, root.own_pids) == (True, False)
+    sample = sweep(root)
+    (process,) = sample.processes
+    kinds = {kind.value: count for kind, count in (process.kinds or {}).items()}
+    assert sum(kinds.values()) == process.fds == sum(truth["kinds"].values()) + truth["stderr"]
+    assert kinds[Kind.INOTIFY] == truth["kinds"]["inotify"]
+    assert kinds[Kind.DEVICE] >= truth["kinds"]["device"]
+    assert (sample.shared, process.private_descriptions) == (None, None)
+    assert "open-descriptions" in {gap.id for gap in sample.gaps}
+    (budget,) = sample.budgets
+    assert budget.used == 1

@@ -1,0 +1,84 @@
+"""Builds a recorded procfs tree: the files of a few processes, as cp would have saved them."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+LIMITS = """\
+Limit                     Soft Limit           Hard Limit           Units
+Max cpu time              unlimited            unlimited            seconds
+Max open files            {soft:<20} {hard:<20} files
+Max locked memory         8388608              8388608              bytes
+"""
+SOCKSTAT = """\
+sockets: used 214
+TCP: inuse 7 orphan 0 tw 12 alloc 31 mem 4
+UDP: inuse 4 mem 2
+UDPLITE: inuse 0
+RAW: inuse 0
+FRAG: inuse 0 memory 0
+"""
+SOCKSTAT6 = """\
+TCP6: inuse 3
+UDP6: inuse 1
+UDPLITE6: inuse 0
+RAW6: inuse 0
+FRAG6: inuse 0 memory 0
+"""
+CGROUP = "0::/kubepods.slice/kubepods-pod0a1b2c3d_0a1b_0a1b_0a1b_0a1b2c3d4e5f.slice/cri-containerd-{id}.scope\n"
+HOST_NETNS = 4026531840
+
+
+def process(  # noqa: PLR0913 - the files of a process are this many
+    root: Path,
+    pid: int,
+    *,
+    comm: bytes = b"cat",
+    state: str = "S",
+    flags: int = 0x400000,
+    threads: int = 1,
+    start: int = 1000,
+    uid: int = 0,
+    soft: object = 1024,
+    hard: object = 524288,
+    netns: int | None = HOST_NETNS,
+    fds: Mapping[int, str] | None = None,
+) -> Path:
+    folder = root / str(pid)
+    folder.mkdir()
+    tail = (
+        f"{state} 1 {pid} {pid} 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 {threads} 0 {start} 4096 100 18446744073709551615\n"
+    )
+    (folder / "stat").write_bytes(str(pid).encode() + b" (" + comm + b") " + tail.encode())
+    (folder / "status").write_text(
+        f"Name:\tcat\nUmask:\t0022\nUid:\t{uid + 1}\t{uid}\t{uid}\t{uid}\nGid:\t0\t0\t0\t0\n"
+    )
+    (folder / "limits").write_text(LIMITS.format(soft=soft, hard=hard))
+    (folder / "cgroup").write_text(CGROUP.format(id="f" * 64))
+    if netns is not None:
+        (folder / "ns").mkdir()
+        os.symlink(f"net:[{netns}]", folder / "ns" / "net")
+    (folder / "net").mkdir()
+    (folder / "net" / "sockstat").write_text(SOCKSTAT)
+    (folder / "net" / "sockstat6").write_text(SOCKSTAT6)
+    (folder / "fd").mkdir()
+    for number, target in (fds or {}).items():
+        os.symlink(target, folder / "fd" / str(number))
+    return folder
+
+
+def node(root: Path, without: Iterable[str] = ()) -> None:
+    files = {
+        "loadavg": "0.52 0.58 0.59 3/1031 123456\n",
+        "sys/fs/file-nr": "9312\t0\t9223372036854775807\n",
+        "sys/fs/file-max": "9223372036854775807\n",
+        "sys/fs/inotify/max_user_instances": "128\n",
+        "sys/kernel/pid_max": "4194304\n",
+        "sys/kernel/threads-max": "254310\n",
+        "sys/kernel/osrelease": "6.1.0-23-amd64\n",
+        "sys/net/ipv4/tcp_max_tw_buckets": "131072\n",
+    }
+    for name, text in files.items():
+        if name not in without:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_text(text)

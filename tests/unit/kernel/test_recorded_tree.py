@@ -1,0 +1,186 @@
+"""Sweeps of recorded trees: what is there is counted, what is not is a gap, and nothing crashes."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from kernel import recorded
+
+from auditor.kernel.root import ProcRoot
+from auditor.model import UNLIMITED, Kind, NodeSample, Process
+from auditor.sweep import SweepError, sweep
+
+FDS = {0: "/dev/null", 1: "pipe:[11]", 2: "pipe:[11]", 3: "socket:[12]", 4: "anon_inode:inotify", 5: "/etc/passwd"}
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    recorded.node(tmp_path)
+    recorded.process(tmp_path, 1, comm=b"systemd", fds={0: "/dev/null", 9: "socket:[12]"})
+    recorded.process(tmp_path, 2, comm=b"kthreadd", flags=0x208040, netns=None)
+    recorded.process(tmp_path, 40, comm=b"ja)va", uid=1000, threads=31, soft=8, hard="unlimited", fds=FDS, start=77)
+    recorded.process(tmp_path, 41, state="Z", netns=None)
+    return tmp_path
+
+
+def taken(tree: Path) -> NodeSample:
+    return sweep(ProcRoot(str(tree)))
+
+
+def gaps(sample: NodeSample) -> dict[str, frozenset[str]]:
+    return {gap.id: gap.limits for gap in sample.gaps}
+
+
+def test_a_whole_tree(tree: Path) -> None:
+    sample = taken(tree)
+    rows = {process.pid: process for process in sample.processes}
+    assert rows[40] == Process(
+        pid=40,
+        start=77,
+        command="ja)va",
+        uid=1000,
+        threads=31,
+        cgroups=(("", recorded.CGROUP.format(id="f" * 64).strip().removeprefix("0::")),),
+        netns=recorded.HOST_NETNS,
+        soft_limit=8,
+        hard_limit=UNLIMITED,
+        fds=6,
+        table_pid=40,
+        kinds={Kind.DEVICE: 1, Kind.PIPE: 2, Kind.SOCKET: 1, Kind.INOTIFY: 1, Kind.FILE: 1},
+    )
+    assert (rows[2].kernel_thread, rows[2].fds) == (True, 0)
+    assert (rows[41].fds, rows[41].kinds) == (0, {})
+    assert (sample.facts.tasks, sample.facts.file_handles, sample.facts.file_max) == (1031, 9312, UNLIMITED)
+    assert (sample.facts.pid_max, sample.facts.threads_max) == (4194304, 254310)
+    assert (sample.kernel, sample.source, sample.host_netns) == ("6.1.0-23-amd64", "procfs", recorded.HOST_NETNS)
+    (netns,) = sample.netns
+    assert (netns.time_wait_buckets, netns.tcp_in_use, netns.time_wait_max, netns.dumped) == (12, 10, 131072, False)
+    (budget,) = sample.budgets
+    assert (budget.uid, budget.used, budget.limit, budget.exact) == (1000, 1, 128, False)
+    assert sample.shared is None
+    assert {"netns-sockets", "socket-protocols", "open-descriptions"} == set(gaps(sample))
+
+
+def test_sockets_whose_protocol_no_kernel_tells_are_not_called_anything(tree: Path) -> None:
+    (group,) = taken(tree).sockets
+    assert (group.protocol, group.state, group.holders, group.count) == ("unknown", None, (1, 40), 1)
+
+
+FILES = [
+    ("40/limits", "process-fds"),
+    ("40/status", "inotify-instances"),
+    ("40/fd", "process-fds"),
+    ("40/ns/net", "time-wait"),
+    ("loadavg", "pids"),
+    ("sys/fs/file-nr", "file-handles"),
+    ("sys/fs/file-max", "file-handles"),
+    ("sys/kernel/pid_max", "pids"),
+    ("sys/kernel/threads-max", "threads"),
+    ("sys/fs/inotify/max_user_instances", "inotify-instances"),
+    ("sys/net/ipv4/tcp_max_tw_buckets", "time-wait"),
+]
+
+
+@pytest.mark.parametrize(("name", "limit"), FILES)
+def test_a_missing_file_is_a_gap_that_names_its_limit(tree: Path, name: str, limit: str) -> None:
+    path = tree / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    assert limit in gaps(taken(tree))["absent-files"]
+
+
+@pytest.mark.parametrize(("name", "limit"), FILES)
+def test_a_malformed_file_is_a_gap_with_an_example(tree: Path, name: str, limit: str) -> None:
+    path = tree / name
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.write_text("")
+    else:
+        path.unlink()
+        path.symlink_to("nonsense") if name.endswith("ns/net") else path.write_bytes(b"\xff(\n")
+    sample = taken(tree)
+    if name == "40/fd":
+        assert limit in gaps(sample)["absent-files"]
+        return
+    (gap,) = (gap for gap in sample.gaps if gap.id == "malformed")
+    assert limit in gap.limits
+    assert gap.count == 1
+
+
+def test_a_process_without_stat_cannot_be_named(tree: Path) -> None:
+    (tree / "40" / "stat").unlink()
+    sample = taken(tree)
+    assert {process.pid for process in sample.processes} == {1, 2, 41}
+    assert "process-fds" in gaps(sample)["absent-files"]
+
+
+def test_a_zombie_leaders_living_thread_answers_for_it(tree: Path) -> None:
+    folder = recorded.process(tree, 50, state="Z", threads=3, netns=None)
+    for task in ("50", "51"):
+        (folder / "task" / task / "fd").mkdir(parents=True)
+        (folder / "task" / task / "ns").mkdir()
+    os.symlink("net:[4026539999]", folder / "task" / "51" / "ns" / "net")
+    for number in range(5):
+        os.symlink("/etc/passwd", folder / "task" / "51" / "fd" / str(number))
+    row = next(process for process in taken(tree).processes if process.pid == 50)
+    assert (row.fds, row.kinds, row.netns) == (5, {Kind.FILE: 5}, 4026539999)
+
+
+@pytest.mark.parametrize("text", ["4096", "-", ""])
+def test_the_size_a_recorded_folder_shows_is_not_a_count(tree: Path, text: str) -> None:
+    (tree / "40" / "fd" / f"not-a-number{text}").write_text(text)
+    row = next(process for process in taken(tree).processes if process.pid == 40)
+    assert (row.fds, sum((row.kinds or {}).values())) == (6, 6)
+
+
+@pytest.mark.parametrize("name", ["99999999999999999999999", "٣", "-1", "1.5", "self"])
+def test_names_that_are_no_descriptors_are_not_counted(tree: Path, name: str) -> None:
+    os.symlink("socket:[99999999999999999999999999]", tree / "40" / "fd" / name)
+    os.symlink("socket:[99999999999999999999999999]", tree / "40" / "fd" / "77")
+    row = next(process for process in taken(tree).processes if process.pid == 40)
+    assert (row.fds, sum((row.kinds or {}).values())) == (7, 7)
+
+
+@given(target=st.binary(min_size=1, max_size=100).filter(lambda data: b"\0" not in data))
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_link_crashes_a_sweep(tree: Path, target: bytes) -> None:
+    for name in ("40/fd/88", "40/ns/net"):
+        path = tree / name
+        path.unlink(missing_ok=True)
+        os.symlink(target, os.fsencode(path))
+    row = next(process for process in taken(tree).processes if process.pid == 40)
+    assert (row.fds, sum((row.kinds or {}).values())) == (7, 7)
+
+
+def test_no_procfs_at_all_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "file", tmp_path / "missing"):
+        with pytest.raises(SweepError, match="--procfs") as error:
+            sweep(ProcRoot(str(path)))
+        assert "\n" not in str(error.value)
+
+
+def test_a_tree_of_sysctls_only_is_a_tree(tmp_path: Path) -> None:
+    recorded.node(tmp_path)
+    sample = taken(tmp_path)
+    assert (sample.processes, sample.facts.tasks) == ((), 1031)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_content_crashes_a_sweep(tree: Path, data: st.DataObject) -> None:
+    files = sorted(path for path in tree.rglob("*") if path.is_file() and not path.is_symlink())
+    path = data.draw(st.sampled_from(files))
+    before = path.read_bytes()
+    path.write_bytes(data.draw(st.binary(max_size=200)))
+    try:
+        sample = taken(tree)
+    finally:
+        path.write_bytes(before)
+    for process in sample.processes:
+        assert process.kinds is None or sum(process.kinds.values()) == process.fds

@@ -1,0 +1,225 @@
+"""The rooms of a sweep one by one, where a live kernel cannot be made to show the case."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from kernel import recorded
+
+from auditor.kernel import diag, kcmp, netns
+from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+from auditor.kernel.procfs.fd import Listing
+from auditor.kernel.root import ProcRoot
+from auditor.model import Kind, SocketGroup, TcpState
+from auditor.sweep import descriptions, descriptors, dumps, inotify, sockets, sweep
+from auditor.sweep.budget import Budget
+from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
+from auditor.sweep.dumps import Dump, Dumps
+from auditor.sweep.losses import Losses
+from auditor.sweep.processes import Row, take
+
+
+def row(pid: int, **fields: object) -> Row:
+    one = Row(pid, 100 + pid, "x", 1, table_pid=pid, task_id=pid)
+    for name, value in fields.items():
+        setattr(one, name, value)
+    return one
+
+
+def dead_pid() -> int:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    return child.pid
+
+
+def test_a_shared_table_passes_to_the_next_user_when_its_keeper_ends() -> None:
+    own = next(one for one in take(ProcRoot(), Losses()) if one.pid == os.getpid())
+    dead = row(dead_pid(), fds=own.fds)
+    own.table_pid, own.fds = dead.pid, None
+    rows, losses = [dead, own], Losses()
+    descriptors.classify(ProcRoot(), rows, losses, Budget(None))
+    assert rows == [own]
+    assert own.owns_table
+    assert own.fds is not None
+    assert sum((own.kinds or {}).values()) == own.fds
+    assert losses.vanished == 1
+
+
+def test_a_reused_pid_is_another_process() -> None:
+    own = next(one for one in take(ProcRoot(), Losses()) if one.pid == os.getpid())
+    own.start -= 1
+    rows, losses = [own], Losses()
+    holdings = descriptors.classify(ProcRoot(), rows, losses, Budget(None))
+    assert (rows, losses.vanished, holdings.size) == ([], 1, 0)
+
+
+def test_the_budget_goes_to_those_nearest_to_their_limit(tmp_path: Path) -> None:
+    for pid, soft, many in ((10, 1000, 40), (11, 12, 10), (12, "unlimited", 60), (13, 100, 50)):
+        recorded.process(tmp_path, pid, soft=soft, fds=dict.fromkeys(range(many), "/etc/passwd"))
+    rows = take(ProcRoot(str(tmp_path)), Losses())
+    order: list[int] = []
+
+    class Two(Budget):
+        def allows(self, seconds: float, *, share: float = 1.0) -> bool:  # noqa: ARG002
+            return len(order) < 2
+
+    def noted(root: ProcRoot, one: Row) -> Listing:  # noqa: ARG001
+        order.append(one.pid)
+        return Listing({Kind.FILE: one.fds or 0}, [], [("/etc/passwd", number) for number in range(one.fds or 0)])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(descriptors, "_listing", noted)
+        holdings = descriptors.classify(ProcRoot(str(tmp_path)), rows, Losses(), Two(None))
+    assert order == [11, 13]
+    assert (holdings.unclassified, holdings.whole) == (2, False)
+    (gap,) = holdings.gaps()
+    assert (gap.id, gap.count) == ("fd-kinds", 2)
+
+
+def test_a_node_of_millions_is_counted_in_bounded_memory() -> None:
+    holdings = Holdings()
+    half = [(f"/file/{number}", number) for number in range(MAXIMUM_DESCRIPTORS // 2)]
+    for pid in (1, 2, 3):
+        listing = Listing({Kind.FILE: len(half), Kind.INOTIFY: 1}, [], [*half, ("anon_inode:inotify", 999_999)])
+        holdings.add(pid, listing)
+    assert holdings.size == 3 * (len(half) + 1)
+    assert set(holdings.others) == {"anon_inode:inotify"}
+    assert len(holdings.others["anon_inode:inotify"]) == 3
+
+
+def held(*tables: tuple[int, list[tuple[str, int]], list[tuple[int, int]]]) -> Holdings:
+    holdings = Holdings()
+    for pid, others, socket_fds in tables:
+        holdings.add(pid, Listing({}, socket_fds, others))
+    holdings.holders_of = descriptors._socket_holders(holdings)
+    return holdings
+
+
+def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
+    holdings = held((5, [], [(100, 3), (101, 4), (100, 9)]), (6, [], [(100, 3)]), (7, [], [(100, 1)]))
+    assert holdings.holders_of == {100: (5, 6, 7), 101: (5,)}
+    inside = Dump(tcp=[(10, 100), (1, 0), (6, 0), (5, 0), (3, 0), (1, 555), (99, 101)], udp=[(7, 777)])
+    groups = sockets.groups(
+        ProcRoot("/nowhere"),
+        [row(5), row(6), row(7)],
+        holdings,
+        Dumps({1: None}, {1: inside}, (), 0.0),
+        Budget(None),
+    )
+    assert set(groups) == {
+        SocketGroup(1, "tcp", TcpState.LISTEN, (5, 6, 7), 1),
+        SocketGroup(1, "tcp", TcpState.ESTABLISHED, (), 2),
+        SocketGroup(1, "tcp", TcpState.TIME_WAIT, (), 1),
+        SocketGroup(1, "tcp", TcpState.FIN_WAIT2, (), 1),
+        SocketGroup(1, "tcp", TcpState.SYN_RECV, (), 1),
+        SocketGroup(1, "tcp", TcpState.CLOSE, (5,), 1),
+        SocketGroup(1, "udp", None, (), 1),
+    }
+
+
+def test_a_socket_that_nobody_names_is_told() -> None:
+    holdings = held((5, [], [(100, 3)]))
+    groups = sockets.groups(ProcRoot(), [row(5)], holdings, Dumps({}, {}, (), 0.0), Budget(0))
+    assert groups == (SocketGroup(None, sockets.UNKNOWN_PROTOCOL, None, (5,), 1),)
+    (gap,) = sockets.gaps(groups)
+    assert (gap.id, gap.count) == ("socket-protocols", 1)
+
+
+def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
+    holdings = held()
+    holdings.whole = False
+    inside = Dump(tcp=[(1, 555), (1, 0)], udp=[])
+    groups = sockets.groups(ProcRoot("/nowhere"), [], holdings, Dumps({1: None}, {1: inside}, (), 0.0), Budget(None))
+    assert {group.holders for group in groups} == {None, ()}
+
+
+def comparer(holdings: Holdings, same: dict[tuple[int, int], int], patch: pytest.MonkeyPatch) -> descriptions.Comparer:
+    """Compares by a table of (pid, descriptor) to description; what is not in it is refused."""
+
+    def compare(one: tuple[int, int, int], other: tuple[int, int, int]) -> int:
+        try:
+            left, right = same[one[:2]], same[other[:2]]
+        except KeyError:
+            raise Denied("kcmp") from None
+        return (left > right) - (left < right)
+
+    patch.setattr(kcmp, "compare_files", compare)
+    return descriptions.Comparer(holdings, {pid: pid for pid in range(20)}, usable=True)
+
+
+def test_descriptions_are_counted_once_wherever_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    holdings = held(
+        (5, [("/a", 3), ("/a", 4), ("/b", 5), ("pipe:[1]", 6)], [(100, 7)]),
+        (6, [("/a", 3), ("/a", 9)], [(100, 7), (101, 8)]),
+    )
+    same = {(5, 3): 1, (5, 4): 1, (6, 3): 1, (6, 9): 2}
+    rows = [row(5, kinds={}), row(6, kinds={}), row(7, kernel_thread=True), row(8, kinds=None)]
+    shared, unknown = descriptions.count(rows, comparer(holdings, same, monkeypatch))
+    assert [(group.holders, group.count) for group in shared] == [((5, 6), 2)]
+    assert [one.private_descriptions for one in rows] == [2, 2, None, None]
+    assert unknown == 1
+
+
+def test_a_row_that_may_not_be_compared_is_unknown_and_the_rest_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    holdings = held((5, [("/a", 3)], []), (6, [("/a", 3)], []), (7, [("/a", 3)], []))
+    rows = [row(5, kinds={}), row(6, kinds={}), row(7, kinds={})]
+    shared, unknown = descriptions.count(rows, comparer(holdings, {(5, 3): 1, (6, 3): 1}, monkeypatch))
+    assert [(group.holders, group.count) for group in shared] == [((5, 6), 1)]
+    assert ([one.private_descriptions for one in rows], unknown) == ([0, 0, None], 1)
+
+
+def test_an_instance_is_charged_to_its_oldest_holder(monkeypatch: pytest.MonkeyPatch) -> None:
+    link = "anon_inode:inotify"
+    holdings = held((5, [(link, 3)], []), (6, [(link, 3), (link, 4)], []))
+    rows = [row(5, uid=1000, start=7), row(6, uid=0, start=9)]
+    same = {(5, 3): 1, (6, 3): 1, (6, 4): 2}
+    (root, user) = inotify.budgets(rows, comparer(holdings, same, monkeypatch), 128)
+    assert [(root.uid, root.used), (user.uid, user.used)] == [(0, 1), (1000, 1)]
+    assert user.holders[0].holders == (5, 6)
+    unusable = descriptions.Comparer(holdings, {5: 5, 6: 6}, usable=False)
+    assert {one.uid: one.used for one in inotify.budgets(rows, unusable, 128)} == {0: 2, 1000: 1}, "an upper bound"
+
+
+def test_no_thread_to_spare_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    sample = sweep(ProcRoot())
+    assert not any(one.dumped for one in sample.netns)
+    (gap,) = (gap for gap in sample.gaps if gap.id == "netns-sockets")
+    assert "can't start new thread" in gap.detail
+
+
+@pytest.mark.parametrize("error", [Absent, Denied, Malformed])
+def test_a_kernel_that_lists_no_tcp_is_a_gap_and_never_an_empty_namespace(
+    monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail() -> list[tuple[int, int]]:
+        raise error("sock_diag")
+
+    monkeypatch.setattr(diag, "dump_tcp", fail)
+    dump = dumps._look(ProcRoot(), None, losses := Losses(), with_unix=False)
+    assert (dump.tcp, dump.whole) == (None, False)
+    assert len(list(losses.gaps())) == 1
+
+
+def test_a_namespace_that_everyone_left_is_gone() -> None:
+    visits, _ = netns.visit([(1, ["/proc/self/ns/net", "/nowhere"])], lambda inode: inode, own=None)
+    assert isinstance(visits[0].error, Gone), "the path leads to another namespace by now"
+
+
+def test_a_namespace_that_may_not_be_entered_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: int) -> None:
+        raise Denied("setns")
+
+    monkeypatch.setattr(netns, "_setns", refuse)
+    here = os.stat("/proc/self/ns/net").st_ino
+    visits, _ = netns.visit([(here, ["/proc/self/ns/net"])], lambda inode: inode, own=None)
+    assert isinstance(visits[0].error, Denied)
+    (gap,) = dumps._gaps(visits, ())  # type: ignore[arg-type]
+    assert "CAP_SYS_ADMIN" in gap.detail
+    assert gap.limits == {"time-wait"}

@@ -1,0 +1,82 @@
+"""Telling gone, absent, denied and malformed apart."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from auditor.kernel.errors import Absent, Gone, Malformed
+from auditor.kernel.root import MAXIMUM_BYTES, ProcRoot
+
+
+def test_the_live_procfs_is_live_and_its_pids_are_our_own() -> None:
+    root = ProcRoot()
+    assert root.live
+    assert root.own_pids
+    assert os.getpid() in root.pids()
+
+
+def test_a_recorded_tree_is_not_live(tmp_path: Path) -> None:
+    root = ProcRoot(str(tmp_path))
+    assert not root.live
+    assert not root.own_pids
+
+
+def test_only_numbers_are_processes(tmp_path: Path) -> None:
+    for name in ("12", "3", "self", "٣", "1a", "sys"):
+        (tmp_path / name).mkdir()
+    assert ProcRoot(str(tmp_path)).pids() == [3, 12]
+
+
+def test_a_process_that_ends_while_pinned_is_gone_and_never_another() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    root = ProcRoot()
+    with root.process(child.pid) as process:
+        process.read("stat")
+        with pytest.raises(Absent):
+            process.read("no-such-file")
+        child.kill()
+        child.communicate()
+        for read in (process.read, process.link, process.names, process.stat):
+            with pytest.raises(Gone):
+                read("stat")
+    with pytest.raises(Gone):
+        root.process(child.pid)
+
+
+def test_in_a_recorded_tree_nothing_is_ever_gone(tmp_path: Path) -> None:
+    (tmp_path / "7").mkdir()
+    root = ProcRoot(str(tmp_path))
+    with root.process(7) as process, pytest.raises(Absent):
+        process.read("stat")
+    with pytest.raises(Absent):
+        root.process(8)
+
+
+def test_a_folder_or_a_fifo_where_a_file_belongs_neither_crashes_nor_blocks(tmp_path: Path) -> None:
+    (tmp_path / "stat").mkdir()
+    os.mkfifo(tmp_path / "limits")
+    with ProcRoot(str(tmp_path)).top() as top:
+        with pytest.raises(Malformed):
+            top.read("stat")
+        assert top.read("limits") == b""
+
+
+def test_a_long_file_is_read_whole_and_an_endless_one_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_bytes(b"x" * 100_000)
+    os.symlink("/dev/zero", tmp_path / "zero")
+    with ProcRoot(str(tmp_path)).top() as top:
+        assert len(top.read("cgroup")) == 100_000
+        assert MAXIMUM_BYTES <= len(top.read("zero")) <= MAXIMUM_BYTES + 65536
+
+
+def test_nothing_stays_open() -> None:
+    before = os.listdir("/proc/self/fd")
+    root = ProcRoot()
+    with root.process(os.getpid()) as process:
+        process.read("stat")
+        process.names("task")
+    root.pids()
+    assert os.listdir("/proc/self/fd") == before

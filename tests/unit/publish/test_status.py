@@ -1,0 +1,176 @@
+from dataclasses import replace
+
+import pytest
+from publish.audits import HOSTILE, NAMES, NODE, crowded, judged, quiet, status, troubled
+from samples import POD_A, in_pod, process, sample
+
+from auditor.evaluate import LIMITS
+from auditor.model import Gap, NodeFacts, OwnerKind
+from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
+from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
+from auditor.publish.object import Status, plain
+
+
+def bytes_of(one: Status) -> int:
+    return len(one.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+
+def test_the_summary_is_the_worst_limit_and_the_pod_behind_it() -> None:
+    summary = plain(status(troubled()))["summary"]
+    assert summary == {
+        "limit": "inotify-instances", "scope": "user 0", "percent": 97, "topPod": "shop/cart-7c9",
+        "findings": 2, "warning": 0, "critical": 2,
+    }  # fmt: skip
+
+
+def test_a_pod_is_reported_whole() -> None:
+    pod = status(troubled()).pods[0]
+    assert (pod.namespace, pod.name, pod.uid, pod.workload) == ("shop", "cart-7c9", POD_A, "Deployment/cart")
+    assert pod.fds == 960
+    assert pod.kinds is not None
+    assert sum(pod.kinds.model_dump().values()) == 960
+    assert pod.sockets is not None
+    assert pod.sockets.tcp is not None
+    assert (pod.sockets.tcp.close_wait, pod.sockets.tcp.time_wait, pod.sockets.tcp.fin_wait2) == (812, 20, 0)
+    assert pod.worst_process is not None
+    assert (pod.worst_process.pid, pod.worst_process.container, pod.worst_process.percent) == (4123, "app", 96)
+    assert (pod.worst_process.soft_limit, pod.worst_process.hard_limit) == (1000, 2000)
+
+
+def test_a_share_in_a_pool_over_warning_outweighs_own_descriptors() -> None:
+    pods = {pod.name: number for number, pod in enumerate(status(troubled()).pods)}
+    assert pods == {"cart-7c9": 0, "promtail-x2k": 1}
+    first = status(troubled()).others[0]
+    assert (first.kind, first.name) == ("Unit", "kubelet.service")
+
+
+def test_unknown_is_absent_and_unlimited_is_a_word() -> None:
+    facts = NodeFacts(file_handles=100, file_max=None, tasks=None, pid_max=10)
+    limits = {row.name: row for row in status(judged(sample([process(1)], facts=facts))[0]).limits}
+    assert limits["file-handles"].limit_state == "Unknown"
+    assert plain(limits["file-handles"]) == {
+        "name": "file-handles", "scope": "node", "used": 100, "limitState": "Unknown", "peak": 100,
+        "peakAt": "1970-01-01T00:16:40Z", "peakSince": "1970-01-01T00:16:40Z",
+    }  # fmt: skip
+    assert "used" not in plain(limits["pids"])
+    assert "percent" not in plain(limits["pids"])
+
+
+def test_a_pod_without_a_name_is_reported_by_uid() -> None:
+    audit, _ = judged(sample([process(1, in_pod(POD_A))]), {})
+    written = status(audit)
+    assert (written.pods[0].uid, written.pods[0].name, written.summary.top_pod) == (POD_A, None, POD_A)
+
+
+def test_lists_are_capped_and_say_so() -> None:
+    written = status(crowded(90), caps=Caps(pods=3, findings=2, limits=4, workloads=5))
+    assert (len(written.pods), written.pods_truncated) == (3, 87)
+    assert (len(written.findings), written.findings_truncated) == (2, 88)
+    assert (len(written.workloads), written.workloads_truncated) == (5, 85)
+    assert (len(written.limits), written.limits_truncated) == (4, 91)
+    assert written.others_truncated is None
+    assert written.summary.findings == 90
+
+
+def test_no_limit_is_lost_before_the_lesser_scopes_of_others() -> None:
+    names = [row.name for row in status(crowded(90)).limits]
+    assert set(names[: len(LIMITS)]) == {row.id for row in LIMITS}
+    assert names[0] == "process-fds"
+    assert set(names[len(LIMITS) :]) == {"process-fds"}
+
+
+def test_uncapped_leaves_nothing_out() -> None:
+    written = status(crowded(90), caps=UNCAPPED)
+    assert len(written.pods) == len(written.findings) == len(written.workloads) == 90
+    assert not any("runcated" in key for key in plain(written))
+
+
+def test_an_ordinary_node_keeps_the_rule() -> None:
+    names = {f"{n:08x}": replace(NAMES[POD_A], name=f"cart-{n}", uid=f"{n:08x}") for n in range(110)}
+    pods = [process(n + 1, in_pod(f"{n:08x}-0000-0000-0000-000000000000"), fds=20 + n) for n in range(110)]
+    written = status(judged(sample(pods), names)[0])
+    assert bytes_of(written) <= RULE_BYTES
+    assert len(written.pods) >= 10
+    assert len(written.pods) + (written.pods_truncated or 0) == 110
+
+
+@pytest.mark.parametrize("text", ["ä" * 250, '"\\' * 500, "\x1b" * 500, "𐍈" * 60])
+def test_hostile_sizes_stay_under_the_hard_stop(text: str) -> None:
+    seen, usage, assessment = crowded(120, text)
+    gaps = tuple(Gap(f"gap-{n}", text * 8, n, frozenset({text})) for n in range(60))
+    written = status((seen, replace(usage, gaps=gaps), assessment))
+    assert bytes_of(written) <= HARD_BYTES
+    assert len(written.pods) + (written.pods_truncated or 0) == 120
+    assert len(written.findings) + (written.findings_truncated or 0) == 120
+    assert len(written.coverage.gaps) + (written.coverage.gaps_truncated or 0) == 60
+    assert written.findings
+
+
+def test_findings_are_the_last_to_go() -> None:
+    whole = status(crowded(20), caps=UNCAPPED)
+    some = fit(whole, rule=24 * 1024, hard=24 * 1024)
+    assert not some.workloads
+    assert len(some.findings) == 20
+    few = fit(whole, rule=8 * 1024, hard=8 * 1024)
+    assert not few.pods
+    assert 0 < len(few.findings) < 20
+    assert fit(whole, rule=1 << 20, hard=1 << 20) == whole
+
+
+def test_hostile_names_are_cleaned_and_bounded() -> None:
+    document = str(plain(status(crowded(1, HOSTILE))))
+    assert not {"\x1b", "\n", "\u202e", "\udcff"} & set(document)
+    assert status(crowded(1, HOSTILE)).pods[0].name is not None
+
+
+def test_all_conditions_stand_from_the_first_write_on() -> None:
+    conditions = {one.type: one for one in status(quiet()).conditions}
+    assert list(conditions) == [
+        "Audited", "Complete", "Healthy", "FDPressure", "InotifyPressure", "PortPressure", "SocketMemoryPressure",
+        "ConntrackPressure", "PIDPressure",
+    ]  # fmt: skip
+    assert conditions["FDPressure"].status == "False"
+    assert (conditions["ConntrackPressure"].status, conditions["ConntrackPressure"].reason) == ("Unknown", "NotAudited")
+    bad = {one.type: one for one in status(troubled()).conditions}
+    assert (bad["FDPressure"].status, bad["FDPressure"].reason) == ("True", "ProcessFDsHigh")
+    assert (bad["Healthy"].status, bad["InotifyPressure"].status) == ("False", "True")
+
+
+def test_an_unreadable_limit_makes_its_condition_unknown() -> None:
+    facts = NodeFacts(file_handles=1, file_max=10)
+    conditions = {one.type: one for one in status(judged(sample([process(1)], facts=facts))[0]).conditions}
+    assert (conditions["PIDPressure"].status, conditions["PIDPressure"].reason) == ("Unknown", "Unreadable")
+    assert conditions["Healthy"].status == "Unknown"
+
+
+def test_a_transition_time_moves_only_with_the_status() -> None:
+    before = [plain(one) for one in status(quiet()).conditions]
+    after = {one.type: one.last_transition_time for one in status(troubled(), previous=before).conditions}
+    assert after["Audited"] == after["PIDPressure"] == "1970-01-01T00:16:40Z"
+    assert after["FDPressure"] == after["Healthy"] == "2027-01-15T08:00:00Z"
+
+
+def test_previous_conditions_may_be_garbage() -> None:
+    garbage = [{}, {"type": "Audited"}, {"type": "Healthy", "status": 1}, {"type": "Complete", "lastTransitionTime": 5}]
+    times = {one.last_transition_time for one in status(quiet(), previous=garbage).conditions}
+    assert times == {"1970-01-01T00:16:40Z"}
+
+
+def test_what_is_printed_is_an_object() -> None:
+    document = to_document(status(quiet()), NODE)
+    assert (document["apiVersion"], document["kind"]) == ("sockaudit.io/v1alpha1", "SockAudit")
+    assert document["metadata"] == {"name": "node-a", "labels": {"pool": "blue"}}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "word"),
+    [(0, "<15m"), (899, "<15m"), (900, "<1h"), (3600, "<6h"), (6 * 3600, "<1d"), (86_399, "<1d"), (86_400, None)],
+)
+def test_time_to_the_end_in_coarse_words(seconds: float, word: str | None) -> None:
+    assert full_in(seconds) == word
+
+
+def test_totals_are_the_sum_over_owners() -> None:
+    _, usage, _ = troubled()
+    assert usage.totals.fds == sum(row.fds or 0 for row in usage.owners)
+    assert sum(row.owner.kind is OwnerKind.POD for row in usage.owners) == status(troubled()).node.pods
