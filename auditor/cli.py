@@ -60,6 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--fail-on", choices=("warning", "critical"), help="exit 1 on such a finding, 2 on Unknown")
     scan.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
     scan.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS, help="where pod names come from without an API")
+
+    agent = commands.add_parser("agent", help="audit this node for ever and publish to the cluster")
+    agent.set_defaults(run=_agent)
+    agent.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
+    agent.add_argument("--cpu-budget", type=_percent, default=1.0, metavar="PERCENT", help="of one core; default: 1")
+    agent.add_argument("--metrics-address", default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes")
+    agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
+    agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
+    agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
+    agent.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
+    agent.add_argument("--context", help="kubeconfig context; inside a cluster the service account is used")
     return parser
 
 
@@ -88,6 +99,26 @@ def _scan(arguments: argparse.Namespace) -> int:
         time.sleep(arguments.interval)
 
 
+def _agent(arguments: argparse.Namespace) -> int:
+    from auditor.agent import AgentSettings, run  # noqa: PLC0415
+
+    host, _, port = arguments.metrics_address.rpartition(":")
+    if not port.isdigit():
+        return _fail(f"--metrics-address {arguments.metrics_address} is not HOST:PORT")
+    return run(
+        AgentSettings(
+            node_name=arguments.node_name,
+            interval=arguments.interval,
+            cpu_budget_percent=arguments.cpu_budget,
+            metrics_address=(host.strip("[]"), int(port)),
+            publish=not arguments.no_publish,
+            procfs=arguments.procfs,
+            pod_logs=arguments.pod_logs,
+            context=arguments.context,
+        )
+    )
+
+
 def _fail(message: str) -> int:
     print(f"sockaudit: {message}", file=sys.stderr)  # noqa: T201 - the one line an error is
     return EXIT_FAILED
@@ -104,6 +135,13 @@ def _seconds(text: str) -> float:
     value = float(text)
     if not 0 < value <= 86_400:  # noqa: PLR2004 - a day
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
+    return value
+
+
+def _percent(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 100:  # noqa: PLR2004 - one core
+        raise argparse.ArgumentTypeError(f"{text} is not a percentage of one core")
     return value
 
 

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, Reading
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
+
+K = TypeVar("K")
 
 _PEAKS_MAX = 4_000  # scopes come and go with pods; the oldest go first
 
@@ -38,10 +41,24 @@ class History:
         fds_peaks: Mapping[Owner, Peak],
     ) -> "History":
         """Begin with what the node's own object says. A restored finding stays open until evidence closes it."""
-        return cls(
+        return cls().take_up(findings, peaks, fds_peaks)
+
+    def take_up(
+        self,
+        findings: Iterable[Finding],
+        peaks: Mapping[tuple[str, str], Peak],
+        fds_peaks: Mapping[Owner, Peak],
+    ) -> "History":
+        """Go on from an earlier life whose memory was found only now.
+
+        Its findings take the place of those found meanwhile: what is still wrong goes on with its old `since`, and what
+        only this life has seen opens at the next sweep.
+        """
+        return replace(
+            self,
             findings={finding.id: finding for finding in findings},
-            peaks={key: PeakWindow.restored(peak) for key, peak in peaks.items()},
-            fds_peaks={owner: PeakWindow.restored(peak) for owner, peak in fds_peaks.items()},
+            peaks=_joined(self.peaks, peaks),
+            fds_peaks=_joined(self.fds_peaks, fds_peaks),
         )
 
     def observe(self, usage: NodeUsage, readings: Iterable[Reading], now: float) -> "History":
@@ -75,3 +92,10 @@ class History:
             findings={finding.id: finding for finding in findings},
             percents={reading_id(reading): percent for reading in readings if (percent := reading.percent) is not None},
         )
+
+
+def _joined(windows: Mapping[K, PeakWindow], restored: Mapping[K, Peak]) -> dict[K, PeakWindow]:
+    joined = {key: PeakWindow.restored(peak) for key, peak in restored.items()}
+    for key, window in windows.items():
+        joined[key] = joined[key].observe(window.peak.value, window.peak.at) if key in joined else window
+    return joined

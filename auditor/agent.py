@@ -1,0 +1,329 @@
+"""The agent: sweep, attribute, assess, publish, again and again. A composer; rules and shapes live elsewhere."""
+
+import contextlib
+import logging
+import signal
+import threading
+import time
+from dataclasses import dataclass, replace
+from types import FrameType
+
+import psutil
+
+from auditor import __version__, journal
+from auditor.attribute import attribute
+from auditor.evaluate import Policy, assess
+from auditor.kernel.root import ProcRoot
+from auditor.kube.client import ApiError, Client, connect
+from auditor.kube.directory import directory
+from auditor.kube.node import read_node
+from auditor.kube.pods import PodWatch
+from auditor.kube.writer import EventWriter, NodeGoneError, ObjectWriter
+from auditor.model import Assessment, Finding, NodeInfo
+from auditor.publish import cadence
+from auditor.publish import object as shape
+from auditor.publish.convert import to_status
+from auditor.publish.endpoint import Endpoint
+from auditor.publish.events import Message, Outbox
+from auditor.publish.metrics import Metrics, OwnUse
+from auditor.publish.restore import Restored, restore
+from auditor.remember import History
+from auditor.sweep import SweepError, sweep
+
+LOG = logging.getLogger(__name__)
+LONGEST_INTERVAL_SECONDS = 300.0
+POD_WATCH_PATIENCE_SECONDS = 5.0
+NODE_REFRESH_SECONDS = 3600.0
+_CLASSIFY_SHARE = 0.6  # of the CPU budget; the rest counts, attributes, judges and writes
+_EXIT_OK, _EXIT_FAILED = 0, 2
+_REFUSED_FOR_GOOD = frozenset({400, 403, 404, 409, 413, 422})
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """What the agent is told.
+
+    Attributes:
+        interval: seconds between sweeps, while the CPU budget allows.
+        cpu_budget_percent: of one core, on average.
+        metrics_address: host and port of the endpoint.
+        publish: whether there is a cluster to write to.
+        procfs: root of the host's procfs.
+        pod_logs: the kubelet's log folder.
+        context: kubeconfig context; inside a cluster the service account is used.
+    """
+
+    node_name: str
+    interval: float = 30.0
+    cpu_budget_percent: float = 1.0
+    metrics_address: tuple[str, int] = ("127.0.0.1", 9475)
+    publish: bool = True
+    procfs: str = "/proc"
+    pod_logs: str = "/var/log/pods"
+    context: str | None = None
+
+
+def run(settings: AgentSettings) -> int:
+    """Audit until SIGTERM or SIGINT.
+
+    Returns:
+        0 after a signal, 2 when the agent cannot work at all (no such procfs, no cluster configuration, port taken).
+    """
+    journal.begin()
+    stop = threading.Event()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    try:
+        client = connect(settings.context, pause=stop.wait) if settings.publish else None
+        agent = Agent(settings, client)
+        host, port = settings.metrics_address
+        Endpoint((host, port), agent.metrics.expose, agent.alive, agent.ready)
+    except ApiError as error:
+        LOG.error("%s. Run in a cluster, name a --context, or use --no-publish.", error)  # noqa: TRY400
+        return _EXIT_FAILED
+    except OSError as error:
+        LOG.error("cannot serve on %s:%d: %s. Choose another --metrics-address.", host, port, error)  # noqa: TRY400
+        return _EXIT_FAILED
+    LOG.info("sockaudit %s audits node %s every %g s", __version__, settings.node_name, settings.interval)
+    try:
+        agent.loop(stop)
+    except SweepError as error:
+        LOG.error("%s", error)  # noqa: TRY400 - a line for a person
+        return _EXIT_FAILED
+    LOG.info("ended by a signal")
+    return _EXIT_OK
+
+
+class Agent:
+    """The loop and what it carries from one turn to the next."""
+
+    def __init__(self, settings: AgentSettings, client: Client | None) -> None:
+        self.metrics = Metrics()
+        self._settings = settings
+        self._root = ProcRoot(settings.procfs)
+        self._policy = Policy()
+        self._history = History()
+        self._states = journal.States()
+        self._own = psutil.Process()
+        self._cpu_before = self._cpu_seconds()
+        self._interval = settings.interval
+        self._last_turn = time.monotonic()
+        self._swept = False
+        self._watch = PodWatch(client, settings.node_name) if client else None
+        self._publisher = Publisher(client, settings.node_name, self.metrics, self._states) if client else None
+
+    def loop(self, stop: threading.Event) -> None:
+        """Sweep now, and then each time the interval has passed.
+
+        Raises:
+            SweepError: there never was a procfs to read.
+        """
+        if self._watch:
+            self._watch.start()
+            deadline = time.monotonic() + POD_WATCH_PATIENCE_SECONDS
+            while not stop.is_set() and time.monotonic() < deadline and not self._watch.wait_synced(0.2):
+                pass
+        while not stop.is_set():
+            began = time.monotonic()
+            self._turn()
+            self._last_turn = time.monotonic()
+            stop.wait(max(0.0, began + self._interval - self._last_turn))
+        if self._watch:
+            self._watch.stop()
+
+    def alive(self) -> bool:
+        """Whether the loop still turns."""
+        return time.monotonic() - self._last_turn < 3 * self._interval + 60
+
+    def ready(self) -> bool:
+        """Whether there is something to show, and it was shown."""
+        return self._swept and (self._publisher is None or self._publisher.has_written)
+
+    def _turn(self) -> None:
+        try:
+            if self._publisher:
+                self._history = self._publisher.take_up(self._history)
+                if self._publisher.paused:
+                    return
+            self._audit()
+            self._states.fine("audit")
+        except SweepError as error:
+            if not self._swept:
+                raise
+            self._states.trouble("audit", str(error))
+        except Exception as error:  # noqa: BLE001 - one bad turn must not end the audit
+            self._states.trouble("audit", f"{type(error).__name__}: {error}"[:500], exception=error)
+
+    def _audit(self) -> None:
+        allowed = self._settings.cpu_budget_percent / 100 * self._settings.interval
+        sample = sweep(self._root, classify_seconds=allowed * _CLASSIFY_SHARE)
+        known = directory(self._settings.pod_logs, self._watch)
+        usage = attribute(sample, known.pods)
+        usage = replace(usage, gaps=(*usage.gaps, *known.gaps))
+        assessment, self._history = assess(usage, self._history, self._policy, time.time())
+        publisher = self._publisher
+        status = to_status(
+            sample,
+            usage,
+            assessment,
+            publisher.node if publisher else NodeInfo(self._settings.node_name),
+            interval=self._interval,
+            previous=publisher.conditions if publisher else (),
+        )
+        own = OwnUse(self._cpu_seconds(), self._own.memory_info().rss, self._own.num_fds())
+        self.metrics.observe(status, own)
+        self._swept = True
+        if publisher:
+            publisher.publish(status, assessment)
+        self._stretch()
+
+    def _stretch(self) -> None:
+        """Keep the average within the budget: what a turn cost decides how soon the next may come."""
+        now = self._cpu_seconds()
+        needed = (now - self._cpu_before) / (self._settings.cpu_budget_percent / 100)
+        self._cpu_before = now
+        longest = max(LONGEST_INTERVAL_SECONDS, self._settings.interval)
+        interval = min(max(self._settings.interval, needed), longest)
+        if interval > self._settings.interval:
+            self._states.trouble("cpu budget", "a sweep costs more than the budget allows, so sweeps come less often")
+        else:
+            self._states.fine("cpu budget")
+        self._interval = interval
+
+    def _cpu_seconds(self) -> float:
+        times = self._own.cpu_times()
+        return float(times.user + times.system)
+
+
+class Publisher:
+    """Writes to the cluster when there is reason to. An API that is away costs one attempt a turn, and nothing is lost.
+
+    Attributes:
+        conditions: as last written or restored; their transition times go on.
+        node: what the API says of this node.
+        has_written: whether the object was written at least once.
+    """
+
+    def __init__(self, client: Client, node: str, metrics: Metrics, states: journal.States) -> None:
+        self._client = client
+        self._object = ObjectWriter(client, node, f"{shape.GROUP}/{shape.VERSION}", shape.KIND, shape.PLURAL)
+        self._events = EventWriter(client)
+        self._outbox = Outbox(node)
+        self._metrics = metrics
+        self._states = states
+        self._restored = False
+        self._written: cadence.Written | None = None
+        self._node_read: float | None = None
+        self.conditions: tuple[dict[str, object], ...] = ()
+        self.node = NodeInfo(node)
+        self.has_written = False
+
+    @property
+    def paused(self) -> bool:
+        """Whether `spec.paused` asks for silence. While it does, the object is read each turn to see the end of it."""
+        if self._object.paused:
+            with contextlib.suppress(ApiError):
+                self._object.read()
+        return self._object.paused
+
+    def take_up(self, history: History) -> History:
+        """Go on where an earlier life of the agent stopped; tried until the API has answered once."""
+        if self._restored:
+            return history
+        try:
+            document = self._object.read()
+        except ApiError as error:
+            self._away(error)
+            return history
+        self._restored = True
+        restored = restore(document.get("status")) if document else Restored()
+        self.conditions = tuple(dict(one) for one in restored.conditions)
+        self._outbox.restore(restored.findings, time.time())
+        if restored.dropped:
+            LOG.warning("%d entries of the object could not be restored", restored.dropped)
+        return history.take_up(restored.findings, restored.peaks, restored.fds_peaks)
+
+    def publish(self, status: shape.Status, assessment: Assessment) -> None:
+        """Write the object and send events, each if it is time to."""
+        if not self._restored:
+            return  # whether a finding is new cannot be known yet
+        self._outbox.add(assessment.events, _without_info(assessment.findings), time.time())
+        now = time.monotonic()
+        try:
+            self._refresh_node(now)
+            if cadence.due(self._written, status, self.node.name, now):
+                self._write(status, now)
+            self._send()
+            self._states.fine("API")
+        except NodeGoneError:
+            self._states.trouble("node", f"the Node {self.node.name} does not exist, so its SockAudit is not written")
+        except ApiError as error:
+            self._metrics.writes.labels(result="failed").inc()
+            self._away(error)
+
+    def _write(self, status: shape.Status, now: float) -> None:
+        try:
+            self._object.write(shape.plain(status))
+        except NodeGoneError:
+            # The next attempt waits for the heartbeat: nothing that happens here changes whether there is a Node.
+            self._written = cadence.Written(now, cadence.essence(status))
+            raise
+        self._written = cadence.Written(now, cadence.essence(status))
+        self.conditions = tuple(shape.plain(condition) for condition in status.conditions)
+        self.has_written = True
+        self._metrics.writes.labels(result="ok").inc()
+        self._states.fine("node")
+
+    def _refresh_node(self, now: float) -> None:
+        if self._node_read is not None and now - self._node_read < NODE_REFRESH_SECONDS:
+            return
+        try:
+            node = read_node(self._client, self.node.name)
+        except ApiError as error:
+            if error.status is None:
+                raise
+            self._states.trouble("node", f"cannot be read, so its labels and image are unknown: {error}")
+            self._node_read = now
+            return
+        self._node_read = now
+        if node is None:
+            return
+        if self.has_written and node.labels != self.node.labels:
+            self._object.label(node)
+        self.node = node
+
+    def _send(self) -> None:
+        while one := self._outbox.next(time.time()):
+            try:
+                self._deliver(one)
+            except ApiError as error:
+                if error.status not in _REFUSED_FOR_GOOD:
+                    raise
+                self._metrics.events.labels(result="failed").inc()
+                self._states.trouble("events", f"refused: {error}")
+            else:
+                self._metrics.events.labels(result="ok").inc()
+                self._states.fine("events")
+            self._outbox.sent(time.time())
+
+    def _deliver(self, one: Message) -> None:
+        if one.count > 1:
+            self._events.refresh(one.namespace, one.name, one.series(), one.body)
+        else:
+            self._events.create(one.namespace, one.body)
+
+    def _away(self, error: ApiError) -> None:
+        if error.reason == "NoResource":
+            self._states.trouble(
+                "API", "it knows no SockAudit: install the CRD (helm value crd.install, or manifests/)"
+            )
+        else:
+            self._states.trouble("API", str(error))
+
+
+def _without_info(findings: tuple[Finding, ...]) -> list[Finding]:
+    return [finding for finding in findings if finding.severity.name != "INFO"]
