@@ -258,6 +258,8 @@ class Publisher:
             if cadence.due(self._written, status, self.node.name, now):
                 self._write(status, now)
             self._send()
+            if self._node_read == now and self._object.labels != self.node.labels:
+                self._object.label(self.node)
             self._states.fine("API")
         except NodeGoneError:
             self._states.trouble("node", f"the Node {self.node.name} does not exist, so its SockAudit is not written")
@@ -292,8 +294,6 @@ class Publisher:
         self._node_read = now
         if node is None:
             return
-        if self.has_written and node.labels != self.node.labels:
-            self._object.label(node)
         self.node = node
 
     def _send(self) -> None:

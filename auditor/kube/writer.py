@@ -22,6 +22,7 @@ class ObjectWriter:
 
     Attributes:
         paused: `spec.paused` as last seen.
+        labels: those of `CHOSEN_LABELS` that the object carried when last seen.
     """
 
     def __init__(self, client: Client, node: str, api: str, kind: str, plural: str) -> None:
@@ -41,6 +42,7 @@ class ObjectWriter:
         self._collection = f"/apis/{api}/{plural}"
         self._path = f"{self._collection}/{quote(node, safe='')}"
         self.paused = False
+        self.labels: dict[str, str] = {}
 
     def read(self) -> Json | None:
         """GET the object.
@@ -79,7 +81,11 @@ class ObjectWriter:
     def label(self, node: NodeInfo) -> None:
         """Copy the node's chosen labels to the object, and take away those that the node has lost."""
         labels: dict[str, str | None] = {key: node.labels.get(key) for key in CHOSEN_LABELS}
-        self._client.patch(self._path, {"metadata": {"labels": labels}}, metadata_only=True)
+        try:
+            self._look(self._client.patch(self._path, {"metadata": {"labels": labels}}))
+        except ApiError as error:
+            if error.status != NOT_FOUND:  # deleted meanwhile: the next write makes it anew, with the labels
+                raise
 
     def _patch(self, status: Mapping[str, object]) -> Json:
         # A JSON patch replaces the whole: a merge would leave what has become unknown standing.
@@ -102,6 +108,8 @@ class ObjectWriter:
     def _look(self, document: Json) -> None:
         spec = document.get("spec")
         self.paused = isinstance(spec, dict) and spec.get("paused") is True
+        labels = document.get("metadata", {}).get("labels") or {}
+        self.labels = {key: labels[key] for key in CHOSEN_LABELS if key in labels}
 
 
 class EventWriter:
