@@ -18,7 +18,7 @@ describe() { # describe NAME: sets binary, arguments and ready (a command that s
     binary=kube-apiserver
     # No endpoint reconciler: a loopback address may not be advertised.
     arguments=(--etcd-servers=http://127.0.0.1:2379 --bind-address=127.0.0.1 --secure-port=6443 --endpoint-reconciler-type=none
-      --service-cluster-ip-range=10.96.0.0/16 --authorization-mode=Node,RBAC --enable-admission-plugins=NodeRestriction --allow-privileged=true
+      --service-cluster-ip-range=10.96.0.0/16 '--authorization-mode=Node,RBAC' --enable-admission-plugins=NodeRestriction --allow-privileged=true
       --tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" --client-ca-file="$pki/ca.crt"
       --service-account-issuer=https://kubernetes.default.svc --service-account-key-file="$pki/sa.pub" --service-account-signing-key-file="$pki/sa.key"
       --kubelet-client-certificate="$pki/apiserver-kubelet.crt" --kubelet-client-key="$pki/apiserver-kubelet.key"
