@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from auditor.model import Change, Event, Finding, OwnerKind
-from auditor.model.words import bounded, clean
+from auditor.model.words import bounded, clean, owner_name
+from auditor.model.words import count as counted
 
 CONTROLLER = "sockaudit.io/agent"
 NOTE_BYTES = 1024
@@ -67,7 +68,7 @@ def message(event: Event, node: str, count: int = 1) -> Message:
         }
     name = event_name(finding, event.change)
     closed = event.change is Change.CLOSED
-    note = f"closed: {finding.message}" if closed else f"{finding.message}. {finding.remedy}"
+    note = f"closed: {finding.message}" if closed else f"{finding.message}.{_takers(finding)} {finding.remedy}"
     body: dict[str, object] = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
@@ -82,6 +83,14 @@ def message(event: Event, node: str, count: int = 1) -> Message:
         "note": bounded(clean(note), NOTE_BYTES),
     }
     return Message(namespace, name, body, count)
+
+
+def _takers(finding: Finding) -> str:
+    shares = [
+        f"{owner_name(share.owner, share.identity)}{'' if share.used is None else f' {counted(share.used)}'}"
+        for share in finding.consumers
+    ]
+    return f" Taken by {', '.join(shares)}." if shares else ""
 
 
 def event_name(finding: Finding, change: Change) -> str:

@@ -1,0 +1,63 @@
+"""One real node for the whole run: started once, the image built from the Dockerfile, the chart installed by helm."""
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from node import workloads
+from node.cluster import NODE, SCRIPTS, STATIC_PODS, apply, eventually, get, kubectl, pod, run, says
+
+# Soon enough for tests; the budget is wide for the same reason. The defaults are what `make demo` runs with.
+SETTINGS = ("--set", "agent.intervalSeconds=5", "--set", "agent.cpuBudgetPercent=20")
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[None]:
+    """A Ready node with nothing on it."""
+    run(SCRIPTS / "down.sh")
+    run(SCRIPTS / "up.sh", seconds=3600)  # the first time builds Kubernetes
+    run(SCRIPTS / "image.sh", "docker.io/library/sockaudit:0.1.0", seconds=900)
+    yield
+    run(SCRIPTS / "down.sh")
+
+
+@pytest.fixture(scope="session")
+def held(node: None) -> dict[str, Any]:  # noqa: ARG001 - a fixture for its effect
+    """Pods that run before the agent comes, by name: what each says it holds."""
+    apply(
+        pod("fds", workloads.FDS),
+        pod("sockets", workloads.SOCKETS),
+        pod("on-host", workloads.HOST_NETWORK, hostNetwork=True),
+    )
+    static = STATIC_PODS / "static.json"
+    static.with_suffix(".part").write_text(json.dumps(pod("static", workloads.STATIC)))
+    static.with_suffix(".part").rename(static)
+    names = {"fds": "fds", "sockets": "sockets", "on-host": "on-host", "static": f"static-{NODE}"}
+    said = {name: says(real) for name, real in names.items()}
+    kubectl("exec", "sockets", "--", "python3", "-c", "import os, signal; os.kill(1, signal.SIGUSR1)")
+    eventually(lambda: "lingering" in kubectl("logs", "sockets"), within=20)
+    return said
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What `helm install` led to.
+
+    Attributes:
+        seconds: from its start until `kubectl get sockaudits` has a row with a verdict.
+        first: the object as first written.
+    """
+
+    seconds: float
+    first: dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def installed(held: dict[str, Any]) -> Installed:  # noqa: ARG001 - the pods are there before the agent
+    began = time.monotonic()
+    run(SCRIPTS / "install.sh", *SETTINGS, seconds=300)
+    written = eventually(lambda: [one for one in get("sockaudits")["items"] if one.get("status")], within=120)
+    return Installed(time.monotonic() - began, written[0])
