@@ -83,7 +83,7 @@ def run(settings: AgentSettings) -> int:
         host, port = settings.metrics_address
         Endpoint((host, port), agent.metrics.expose, agent.alive, agent.ready)
     except ApiError as error:
-        LOG.error("%s. Run in a cluster, name a --context, or use --no-publish.", error)  # noqa: TRY400
+        LOG.error("%s; run in a cluster, name a --context, or use --no-publish", error)  # noqa: TRY400
         return _EXIT_FAILED
     except OSError as error:
         LOG.error("cannot serve on %s:%d: %s. Choose another --metrics-address.", host, port, error)  # noqa: TRY400

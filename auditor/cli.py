@@ -65,7 +65,9 @@ def _parser() -> argparse.ArgumentParser:
     agent.set_defaults(run=_agent)
     agent.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
     agent.add_argument("--cpu-budget", type=_percent, default=1.0, metavar="PERCENT", help="of one core; default: 1")
-    agent.add_argument("--metrics-address", default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes")
+    agent.add_argument(
+        "--metrics-address", type=_address, default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes"
+    )
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
     agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
     agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
@@ -102,15 +104,12 @@ def _scan(arguments: argparse.Namespace) -> int:
 def _agent(arguments: argparse.Namespace) -> int:
     from auditor.agent import AgentSettings, run  # noqa: PLC0415
 
-    host, _, port = arguments.metrics_address.rpartition(":")
-    if not port.isdigit():
-        return _fail(f"--metrics-address {arguments.metrics_address} is not HOST:PORT")
     return run(
         AgentSettings(
             node_name=arguments.node_name,
             interval=arguments.interval,
             cpu_budget_percent=arguments.cpu_budget,
-            metrics_address=(host.strip("[]"), int(port)),
+            metrics_address=arguments.metrics_address,
             publish=not arguments.no_publish,
             procfs=arguments.procfs,
             pod_logs=arguments.pod_logs,
@@ -125,24 +124,34 @@ def _fail(message: str) -> int:
 
 
 def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return value
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 86_400:  # noqa: PLR2004 - a day
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 86400 seconds")
-    return value
+    return _number(text, 86_400, "seconds, more than 0 and at most a day")
 
 
 def _percent(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 100:  # noqa: PLR2004 - one core
-        raise argparse.ArgumentTypeError(f"{text} is not a percentage of one core")
+    return _number(text, 100, "a percentage of one core")
+
+
+def _number(text: str, most: float, what: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= most:
+        raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return value
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= 65_535):  # noqa: PLR2004 - sixteen bits
+        raise argparse.ArgumentTypeError(f"{text} is not HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 if __name__ == "__main__":

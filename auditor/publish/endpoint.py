@@ -1,5 +1,6 @@
 """One small HTTP endpoint: /metrics, /healthz for liveness, /readyz for readiness."""
 
+import socket
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -52,8 +53,11 @@ class Endpoint:
             def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002
                 """Say nothing: probes come every few seconds."""
 
-        self._server = ThreadingHTTPServer(address, Handler)
-        self._server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+            daemon_threads = True
+
+        self._server = Server(address, Handler)
         threading.Thread(target=self._server.serve_forever, name="endpoint", daemon=True).start()
 
     @property

@@ -4,6 +4,7 @@ set -euo pipefail
 here=$(dirname "$0")
 . "$here/env.sh"
 "$here/up.sh"
+"$here/image.sh" docker.io/library/sockaudit:0.1.0
 "$here/install.sh"
 
 kubectl apply -f "$here/demo.yaml" >/dev/null
@@ -13,7 +14,8 @@ wait_for 120 bash -c 'kubectl get sockaudit node-a -o jsonpath="{.status.finding
 say() { printf '\n$ %s\n' "$*"; "$@"; }
 say kubectl get sockaudits
 say kubectl get sockaudits -o wide
-say kubectl get sockaudit node-a -o jsonpath='{range .status.findings[*]}{.severity}  {.rule}  {.message}{"\n"}    fix: {.remedy}{"\n"}{end}'
+printf '\nits findings (kubectl describe sockaudit node-a shows all of it):\n'
+kubectl get sockaudit node-a -o jsonpath='{range .status.findings[*]}{.severity}  {.rule}  {.message}{"\n"}    fix: {.remedy}{"\n"}{end}'
 say kubectl get events --namespace shop --field-selector reportingComponent=sockaudit.io/agent
 cat <<END
 

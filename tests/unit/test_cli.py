@@ -1,0 +1,69 @@
+"""The command line as a user meets it: each mistake is one line that says what to do."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOCKAUDIT = (sys.executable, "-m", "auditor.cli")
+
+
+def sockaudit(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*SOCKAUDIT, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("agent", "--metrics-address", "here"), "here is not HOST:PORT"),
+        (("agent", "--metrics-address", "127.0.0.1:70000"), "127.0.0.1:70000 is not HOST:PORT"),
+        (("agent", "--interval", "0"), "0 is not seconds, more than 0"),
+        (("agent", "--interval", "nan"), "nan is not seconds, more than 0"),
+        (("agent", "--cpu-budget", "much"), "much is not a percentage of one core"),
+        (("scan", "--count", "-1"), "-1 is not a whole number"),
+        (("scan", "--count", "2.5"), "2.5 is not a whole number"),
+        (("scan", "--output", "xml"), "invalid choice: 'xml'"),
+        (("scan", "--procfs", "/nonexistent"), "/nonexistent cannot be read as a directory"),
+        ((), "COMMAND"),
+    ],
+)
+def test_bad_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], says: str) -> None:
+    done = sockaudit(*arguments)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--metrics-address", "192.0.2.1:9475", "--no-publish"), "cannot serve on 192.0.2.1:9475"),
+        (("--metrics-address", "127.0.0.1:0", "--no-publish", "--procfs", "/etc"), "/etc is no procfs"),
+        (("--metrics-address", "127.0.0.1:0"), "no usable cluster configuration"),
+    ],
+)
+def test_an_agent_that_cannot_work_says_why_and_ends(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
+    done = sockaudit("agent", *arguments, KUBECONFIG=str(tmp_path / "none"), HOME=str(tmp_path))
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1]
+    assert "traceback" not in done.stderr.lower()
+
+
+def test_an_agent_serves_on_ipv6_and_ends_by_a_signal() -> None:
+    command = [*SOCKAUDIT, "agent", "--no-publish", "--metrics-address", "[::1]:0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as agent:
+        assert agent.stderr is not None
+        assert "audits node" in agent.stderr.readline()
+        agent.terminate()
+        assert "ended by a signal" in agent.stderr.read()
+        assert agent.wait(20) == 0
