@@ -144,7 +144,7 @@ class PodWatch:
     def _tell(self, trouble: str | None) -> None:
         """Log when the API goes away, and nothing while it stays so."""
         if trouble is not None and self._failing is None:
-            _log.warning("pod names may grow old", extra={"error": trouble})
+            _log.warning("pod names may grow old: %s", trouble)
         if trouble is not None:
             self._failing = trouble
 
