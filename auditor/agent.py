@@ -232,12 +232,13 @@ class Publisher:
 
     def take_up(self, history: History) -> History:
         """Go on where an earlier life of the agent stopped; tried until the API has answered once."""
-        if self._restored:
-            return history
         try:
-            document = self._object.read()
+            self._refresh_node(time.monotonic())
+            document = None if self._restored else self._object.read()
         except ApiError as error:
             self._away(error)
+            return history
+        if self._restored:
             return history
         self._restored = True
         restored = restore(document.get("status")) if document else Restored()
@@ -254,11 +255,11 @@ class Publisher:
         self._outbox.add(assessment.events, _without_info(assessment.findings), time.time())
         now = time.monotonic()
         try:
-            self._refresh_node(now)
-            if cadence.due(self._written, status, self.node.name, now):
+            due = cadence.due(self._written, status, self.node.name, now)
+            if due:
                 self._write(status, now)
             self._send()
-            if self._node_read == now and self._object.labels != self.node.labels:
+            if due and self.node.uid is not None and self._object.labels != self.node.labels:
                 self._object.label(self.node)
             self._states.fine("API")
         except NodeGoneError:
@@ -286,15 +287,17 @@ class Publisher:
         try:
             node = read_node(self._client, self.node.name)
         except ApiError as error:
-            if error.status is None:
+            if error.status not in _REFUSED_FOR_GOOD:
                 raise
-            self._states.trouble("node", f"cannot be read, so its labels and image are unknown: {error}")
-            self._node_read = now
-            return
+            self._states.trouble(
+                "node labels", f"the Node cannot be read, so its labels and image are unknown: {error}"
+            )
+        else:
+            self._states.fine("node labels")
+            if node is None:
+                return  # asked for again at the next turn
+            self.node = node
         self._node_read = now
-        if node is None:
-            return
-        self.node = node
 
     def _send(self) -> None:
         while one := self._outbox.next(time.time()):

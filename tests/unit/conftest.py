@@ -1,4 +1,4 @@
-"""One fake apiserver for each test, and a client of it."""
+"""A fake apiserver for each test that asks for one, and a client of it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

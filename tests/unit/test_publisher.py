@@ -1,0 +1,249 @@
+"""What the agent does to the cluster, and what it does without one."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kube.fake_api import FakeApi, Fault, refusal
+from publish.audits import judged, status, troubled
+from samples import POD_A, in_pod, process, sample
+
+from auditor import journal
+from auditor.agent import Publisher
+from auditor.kube.client import Client
+from auditor.publish.metrics import Metrics
+from auditor.remember import History
+
+PATH = "/apis/sockaudit.io/v1alpha1/sockaudits/node-a"
+EVENTS = "/events"
+
+
+class Clock:
+    """Both of the agent's clocks, moved by hand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1_800_000_000.0
+        monkeypatch.setattr("auditor.agent.time", self)
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+
+class Node:
+    """An agent's publishing side, turn by turn."""
+
+    def __init__(self, client: Client, clock: Clock) -> None:
+        self.metrics = Metrics()
+        self.publisher = Publisher(client, "node-a", self.metrics, journal.States())
+        self.history = History()
+        self.clock = clock
+
+    def turn(self, *, fds: int = 3, after: float = 30) -> bool:
+        """One turn of a node whose pod holds so many of 1,000 descriptors. False when it was paused."""
+        self.clock.now += after
+        self.history = self.publisher.take_up(self.history)
+        if self.publisher.paused:
+            return False
+        seen = sample([process(10, in_pod(POD_A), command="java", fds=fds)], at=self.clock.now)
+        audit, self.history = judged(seen, history=self.history)
+        self.publisher.publish(status(audit, node=self.publisher.node, previous=self.publisher.conditions), audit[2])
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def node(client: Client, clock: Clock) -> Node:
+    return Node(client, clock)
+
+
+@pytest.fixture
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    with caplog.at_level(logging.INFO):
+        yield caplog
+
+
+def writes(api: FakeApi) -> int:
+    return len(api.asked("PATCH", "/status"))
+
+
+def rules(api: FakeApi) -> list[str]:
+    return [finding["rule"] for finding in api.objects[PATH]["status"]["findings"]]
+
+
+def sent(api: FakeApi) -> list[dict[str, Any]]:
+    return [body for path, body in api.objects.items() if EVENTS in path]
+
+
+def test_nothing_new_is_written_once_and_then_as_a_sign_of_life(api: FakeApi, node: Node) -> None:
+    for _ in range(8):
+        node.turn()
+    assert api.objects[PATH]["status"]["node"]["osImage"] == "Debian"
+    first = writes(api)
+    for _ in range(4):
+        node.turn()
+    assert writes(api) - first == 1
+    assert len(api.asked("GET", "/nodes/node-a")) == 2  # once for the figures, once to own the object
+
+
+def test_a_finding_is_written_and_told_once_and_its_end_too(api: FakeApi, node: Node) -> None:
+    node.turn()
+    for _ in range(3):
+        node.turn(fds=960)
+    assert rules(api) == ["ProcessFDsHigh"]
+    assert [one["type"] for one in sent(api)] == ["Warning"]
+    node.turn(fds=3)
+    node.turn(fds=3)
+    assert rules(api) == []
+    assert [one["type"] for one in sent(api)] == ["Warning", "Normal"]
+
+
+def test_a_second_life_goes_on_with_the_first_ones_findings(api: FakeApi, client: Client, clock: Clock) -> None:
+    first = Node(client, clock)
+    first.turn(fds=960)
+    since = api.objects[PATH]["status"]["findings"][0]["since"]
+    second = Node(client, clock)
+    api.requests.clear()
+    second.turn(fds=960)
+    second.turn(fds=960)
+    assert len(api.asked("GET", "/sockaudits/node-a")) == 1
+    assert api.objects[PATH]["status"]["findings"][0]["since"] == since
+    assert len(sent(api)) == 1
+
+
+def test_before_the_past_is_known_nothing_is_written_or_told(
+    api: FakeApi, client: Client, clock: Clock, log: pytest.LogCaptureFixture
+) -> None:
+    Node(client, clock).turn(fds=960)
+    events = len(sent(api))
+    node = Node(client, clock)
+    api.faults = [Fault("GET", "/sockaudits/node-a", 500, refusal(500, "InternalError")) for _ in range(3)]
+    api.requests.clear()
+    for _ in range(3):
+        node.turn(fds=960)
+    assert not api.asked("PATCH")
+    assert not api.asked("POST")
+    node.turn(fds=960)
+    assert len(sent(api)) == events
+    assert writes(api) == 1
+    told = [record.getMessage() for record in log.records if record.getMessage().startswith("API: ")]
+    assert len(told) == 2
+    assert told[-1] == "API: works again"
+
+
+def test_an_outage_loses_no_event_and_repeats_none(api: FakeApi, node: Node) -> None:
+    node.turn()
+    api.faults = [Fault("PATCH", "/status", 0) for _ in range(2)]
+    node.turn(fds=960)
+    node.turn(fds=960)
+    assert sent(api) == []
+    node.turn(fds=960)
+    assert rules(api) == ["ProcessFDsHigh"]
+    assert len(sent(api)) == 1
+    # The event was taken, but its answer was lost: the repeat is a conflict, not a second event.
+    api.faults = [Fault("POST", EVENTS, 0)]
+    node.turn(fds=3)
+    node.turn(fds=3)
+    assert [one["type"] for one in sent(api)] == ["Warning", "Normal"]
+
+
+def test_an_event_refused_for_good_does_not_hold_up_the_rest(
+    api: FakeApi, node: Node, log: pytest.LogCaptureFixture
+) -> None:
+    node.turn()
+    api.faults = [Fault("POST", EVENTS, 403, refusal(403, "Forbidden"))]
+    node.turn(fds=960)
+    node.turn(fds=3)
+    node.turn(fds=3)
+    assert [one["type"] for one in sent(api)] == ["Normal"]
+    assert "events: refused: 403 Forbidden" in log.text
+    assert rules(api) == []
+
+
+def test_a_missing_definition_is_one_line_until_it_is_installed(
+    api: FakeApi, node: Node, log: pytest.LogCaptureFixture
+) -> None:
+    api.installed = False
+    for _ in range(3):
+        node.turn()
+    assert log.text.count("install the CRD") == 1
+    assert not node.publisher.has_written
+    api.installed = True
+    node.turn()
+    assert node.publisher.has_written
+
+
+def test_a_deleted_object_is_made_again(api: FakeApi, node: Node) -> None:
+    node.turn(fds=960)
+    del api.objects[PATH]
+    node.turn(after=400, fds=960)
+    assert rules(api) == ["ProcessFDsHigh"]
+    assert len(sent(api)) == 1
+
+
+def test_without_its_node_an_object_is_tried_no_sooner_than_the_next_sign_of_life(
+    api: FakeApi, node: Node, log: pytest.LogCaptureFixture
+) -> None:
+    gone = api.objects.pop("/api/v1/nodes/node-a")
+    for _ in range(5):
+        node.turn()
+    assert writes(api) == 1
+    assert log.text.count("does not exist") == 1
+    api.objects["/api/v1/nodes/node-a"] = gone
+    node.turn(after=400)
+    assert api.objects[PATH]["metadata"]["ownerReferences"][0]["uid"] == "node-uid"
+
+
+def test_a_paused_object_is_left_alone_until_it_is_not(api: FakeApi, node: Node) -> None:
+    node.turn()
+    api.objects[PATH]["spec"] = {"paused": True}
+    node.turn(after=400)  # the reply to this write says so
+    written = writes(api)
+    assert not node.turn(fds=960, after=400)
+    assert not node.turn(fds=960, after=400)
+    assert writes(api) == written
+    api.objects[PATH]["spec"] = {}
+    assert node.turn(fds=960, after=400)
+    assert rules(api) == ["ProcessFDsHigh"]
+
+
+def test_a_nodes_new_labels_reach_the_object_within_the_hour(api: FakeApi, client: Client, clock: Clock) -> None:
+    node = Node(client, clock)
+    node.turn()
+    labels = api.objects["/api/v1/nodes/node-a"]["metadata"]["labels"]
+    try:
+        labels["topology.kubernetes.io/zone"] = "z2"
+        node.turn(after=3700)
+        assert api.objects[PATH]["metadata"]["labels"] == {"topology.kubernetes.io/zone": "z2"}
+        # A new life sees what changed while there was none.
+        labels["topology.kubernetes.io/zone"] = "z3"
+        Node(client, clock).turn()
+        assert api.objects[PATH]["metadata"]["labels"] == {"topology.kubernetes.io/zone": "z3"}
+    finally:
+        labels["topology.kubernetes.io/zone"] = "z1"
+
+
+def test_a_node_that_may_not_be_read_leaves_its_image_unknown(
+    api: FakeApi, node: Node, log: pytest.LogCaptureFixture
+) -> None:
+    node.turn()
+    other = Node(node.publisher._client, node.clock)
+    api.faults = [Fault("GET", "/nodes/node-a", 403, refusal(403, "Forbidden", "node-a"))]
+    other.turn()
+    assert "osImage" not in api.objects[PATH]["status"]["node"]
+    assert "its labels and image are unknown" in log.text
+
+
+def test_what_stands_in_the_object_may_be_anything(api: FakeApi, node: Node) -> None:
+    audit = status(troubled()).model_dump(mode="json", by_alias=True, exclude_none=True)
+    audit["findings"].append({"since": 3})
+    audit["conditions"] = "none"
+    api.objects[PATH] = {"metadata": {"name": "node-a"}, "status": audit}
+    node.turn()
+    assert writes(api) == 1
