@@ -49,6 +49,7 @@ endif
 test: lint ## everything, on a real node too
 ifeq ($(LEFT_OUT),)
 	$(BED)/packages.sh
+	$(BED)/build.sh
 	shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR $(BED)/*.sh
 endif
 	$(BIN)/pytest $(LEFT_OUT)

@@ -118,6 +118,11 @@ def row(name: str, document: Document | None = None) -> Document:
     return next(one for one in (document or audit())["status"]["pods"] if one.get("name") == name)
 
 
+def app(one: Document) -> Document:
+    """The workload's container of a pod's entry; beside it stands the sandbox."""
+    return next(container for container in one["containers"] if container.get("name") == "app")
+
+
 def finding(rule: str, document: Document | None = None) -> Document | None:
     found = (document or audit())["status"]["findings"]
     return next((one for one in found if one["rule"] == rule), None)

@@ -4,11 +4,22 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from node import workloads
 from node.cluster import NODE, SCRIPTS, STATIC_PODS, apply, eventually, get, kubectl, pod, run, says
+
+# The first test waits for a base image, wheels and the image's build, which take minutes where nothing is cached.
+SECONDS = 1200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(SECONDS))
+
 
 # Soon enough for tests; the budget is wide for the same reason. The defaults are what `make demo` runs with.
 SETTINGS = ("--set", "agent.intervalSeconds=5", "--set", "agent.cpuBudgetPercent=20")
@@ -18,8 +29,8 @@ SETTINGS = ("--set", "agent.intervalSeconds=5", "--set", "agent.cpuBudgetPercent
 def node() -> Iterator[None]:
     """A Ready node with nothing on it."""
     run(SCRIPTS / "down.sh")
-    run(SCRIPTS / "up.sh", seconds=3600)  # the first time builds Kubernetes
-    run(SCRIPTS / "image.sh", "docker.io/library/sockaudit:0.1.0", seconds=900)
+    run(SCRIPTS / "up.sh", seconds=SECONDS)
+    run(SCRIPTS / "image.sh", "docker.io/library/sockaudit:0.1.0", seconds=SECONDS)
     yield
     run(SCRIPTS / "down.sh")
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from node import cluster
-from node.cluster import NAMESPACE, NODE, audit, events, eventually, finding, kubectl, row, run
+from node.cluster import NAMESPACE, NODE, app, audit, events, eventually, finding, kubectl, row, run
 from node.conftest import Installed
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -37,8 +37,7 @@ def test_a_pod_with_900_of_1000_descriptors_is_named_with_exact_figures(held: di
     worst = one["worstProcess"]
     assert (worst["fds"], worst["softLimit"], worst["hardLimit"], worst["percent"]) == (900, 1000, 1000, 90)
     assert worst["container"] == "app"
-    app = next(container for container in one["containers"] if container.get("name") == "app")
-    assert app["fds"] == 900
+    assert app(one)["fds"] == 900
 
 
 def test_its_finding_and_its_event_say_the_same() -> None:
@@ -66,13 +65,13 @@ def test_a_pod_on_the_hosts_network_is_told_apart_by_its_processes(held: dict[st
     assert one["hostNetwork"] is True
     assert one["sockets"]["tcp"]["established"] == held["on-host"]["established"]
     assert one["sockets"]["tcp"]["listen"] == held["on-host"]["listen"]
-    assert one["containers"][0]["fds"] == held["on-host"]["fds"]
+    assert app(one)["fds"] == held["on-host"]["fds"]
 
 
 def test_a_static_pod_is_named_and_exact(held: dict[str, Any]) -> None:
     one = row(f"static-{NODE}")
     assert one["namespace"] == "default"
-    assert one["containers"][0]["fds"] == held["static"]["fds"]
+    assert app(one)["fds"] == held["static"]["fds"]
     assert one["kinds"]["pipe"] >= held["static"]["pipe"]
 
 
@@ -83,6 +82,10 @@ def test_the_finding_closes_when_the_descriptors_are_freed() -> None:
         lambda: [one for one in events(**{"regarding.name": "fds"}) if one["type"] == "Normal"], within=60
     )
     assert len(told) == 1
+
+
+def test_the_names_came_from_the_api(installed: Installed) -> None:
+    assert "pod-watch" not in [gap["id"] for gap in installed.first["status"]["coverage"]["gaps"]]
 
 
 def test_helm_test_passes() -> None:

@@ -76,11 +76,16 @@ def test_a_deleted_agent_is_followed_by_one_that_goes_on_where_it_stopped(leak: 
     eventually(lambda: told("before-restart") == {"Warning": 1, "Normal": 1}, within=60)
 
 
-def test_a_deleted_object_is_made_again_with_its_findings_and_without_new_events(leak: Leak) -> None:
+def test_a_deleted_object_is_made_again_after_a_restart_of_the_api_with_its_findings_and_no_new_events(
+    leak: Leak,
+) -> None:
     leak("kept")
     old = eventually(lambda: finding_on("kept"), within=90)
     eventually(lambda: told("kept") == {"Warning": 1}, within=60)
+    before = agent_pod()
     kubectl("delete", "sockaudit", NODE)
+    component("stop", "apiserver")
+    component("start", "apiserver")
     leak("reason-to-write")
     eventually(lambda: finding_on("reason-to-write"), within=120)
     again = finding_on("kept")
@@ -88,6 +93,10 @@ def test_a_deleted_object_is_made_again_with_its_findings_and_without_new_events
     assert again["since"] == old["since"]
     assert audit()["metadata"]["ownerReferences"][0]["uid"] == get("node", NODE)["metadata"]["uid"]
     assert told("kept") == {"Warning": 1}
+    after = agent_pod()
+    assert before is not None
+    assert after is not None
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 def test_an_api_away_for_two_minutes_loses_nothing(leak: Leak) -> None:
@@ -135,18 +144,6 @@ def _signal_inside(pid_namespace: int) -> None:
                 os.kill(int(entry), signal.SIGUSR1)
                 return
     raise AssertionError("the pod's first process is gone")
-
-
-def test_a_restarted_api_is_found_again(leak: Leak) -> None:
-    before = agent_pod()
-    assert before is not None
-    component("stop", "apiserver")
-    component("start", "apiserver")
-    leak("after-restart")
-    eventually(lambda: finding_on("after-restart"), within=120)
-    after = agent_pod()
-    assert after is not None
-    assert after["metadata"]["uid"] == before["metadata"]["uid"]
 
 
 def test_findings_of_deleted_pods_close() -> None:
