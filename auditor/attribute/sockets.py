@@ -7,12 +7,22 @@ from dataclasses import dataclass, field
 from auditor.attribute.cgroup import HOST
 from auditor.model import NodeSample, Owner, Process, SocketGroup, SocketUse, TcpState
 
+_PROTOCOLS = frozenset({"tcp", "udp", "unix", "other"})
+
 
 @dataclass(slots=True)
 class _Tally:
     tcp: Counter[TcpState] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
     unknown: set[str] = field(default_factory=set)
+
+    def add(self, group: SocketGroup) -> None:
+        if group.protocol == "tcp" and group.state is not None:
+            self.tcp[group.state] += group.count
+        elif group.protocol in _PROTOCOLS:
+            self.others[group.protocol] += group.count
+        else:
+            self.unknown |= _PROTOCOLS  # it may be any of them, so all of them may be short
 
     def use(self) -> SocketUse:
         return SocketUse(
@@ -31,14 +41,18 @@ def netns_owners(
     Sockets without a descriptor (TIME_WAIT, unaccepted, orphaned) belong to it. Kernel threads live in the host's
     namespace and own nothing.
     """
+    return {
+        netns: next(iter(owners)) if len(owners) == 1 and netns != host_netns else HOST.owner
+        for netns, owners in _inhabitants(processes, owner_of).items()
+    }
+
+
+def _inhabitants(processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> Mapping[int, set[Owner]]:
     members: dict[int, set[Owner]] = defaultdict(set)
     for process in processes:
         if process.netns is not None and not process.kernel_thread:
             members[process.netns].add(owner_of[process.pid])
-    return {
-        netns: next(iter(owners)) if len(owners) == 1 and netns != host_netns else HOST.owner
-        for netns, owners in members.items()
-    }
+    return members
 
 
 def sockets_by_owner(
@@ -48,42 +62,29 @@ def sockets_by_owner(
 
     What cannot be told apart makes the figure of everyone it might belong to unknown, never smaller than it is.
     """
-    tallies: dict[Owner, _Tally] = defaultdict(_Tally)
-    inhabitants: dict[int, set[Owner]] = defaultdict(set)
-    for process in sample.processes:
-        owner = owner_of[process.pid]
-        tally = tallies[owner]
-        if process.netns is not None and not process.kernel_thread:
-            inhabitants[process.netns].add(owner)
-        if process.owns_table and process.fds != 0 and process.kinds is None and not process.kernel_thread:
-            tally.unknown |= {"unix", "other"}
+    tallies = defaultdict(_Tally, {owner: _Tally() for owner in owner_of.values()})
+    inhabitants = _inhabitants(sample.processes, owner_of)
+    unclassified = {owner_of[process.pid] for process in sample.processes if process.unclassified}
+    for owner in unclassified:
+        tallies[owner].unknown |= {"unix", "other"}
     for netns in sample.netns:
         if not netns.dumped:
             for owner in {*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner)}:
                 tallies[owner].unknown |= {"tcp", "udp"}
     for group in sample.sockets:
-        _count(group, tallies, owner_of, answers_for, inhabitants)
+        owners = _owners(group, owner_of, answers_for)
+        if group.holders is None:
+            # Someone holds them whose table was not looked into: most likely in this very namespace.
+            within = inhabitants.get(group.netns or 0, set())
+            owners = within & unclassified or unclassified or within or owners
+        for owner in owners:
+            if group.holders is None and len(owners) > 1:
+                tallies[owner].unknown.add(group.protocol)
+            else:
+                tallies[owner].add(group)
     return {owner: tally.use() for owner, tally in tallies.items()}
 
 
-def _count(
-    group: SocketGroup,
-    tallies: dict[Owner, _Tally],
-    owner_of: Mapping[int, Owner],
-    answers_for: Mapping[int, Owner],
-    inhabitants: Mapping[int, set[Owner]],
-) -> None:
-    netns_owner = HOST.owner if group.netns is None else answers_for.get(group.netns, HOST.owner)
-    if group.holders:
-        owners = {owner_of[pid] for pid in group.holders if pid in owner_of} or {netns_owner}
-    else:
-        owners = {netns_owner}
-        candidates = inhabitants.get(group.netns, set()) if group.netns is not None else set()
-        if group.holders is None and len(candidates) > 1:
-            for owner in candidates:
-                tallies[owner].unknown.add(group.protocol)
-    for owner in owners:
-        if group.protocol == "tcp" and group.state is not None:
-            tallies[owner].tcp[group.state] += group.count
-        else:
-            tallies[owner].others[group.protocol] += group.count
+def _owners(group: SocketGroup, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> set[Owner]:
+    holders = {owner_of[pid] for pid in group.holders or () if pid in owner_of}
+    return holders or {HOST.owner if group.netns is None else answers_for.get(group.netns, HOST.owner)}

@@ -90,6 +90,11 @@ class Process:
         """Whether this row is the one that counts its descriptor table."""
         return self.table_pid in (0, self.pid)
 
+    @property
+    def unclassified(self) -> bool:
+        """Whether its table holds descriptors that were not told apart."""
+        return self.owns_table and self.fds != 0 and self.kinds is None and not self.kernel_thread
+
 
 @dataclass(frozen=True, slots=True)
 class SocketGroup:
@@ -97,7 +102,7 @@ class SocketGroup:
 
     Attributes:
         netns: inode of the network namespace; `None` when only the descriptor was seen.
-        protocol: "tcp" (v4, v6), "udp" (v4, v6, lite), "unix" or "other".
+        protocol: "tcp" (v4, v6), "udp" (v4, v6, lite), "unix", "other" or, where nobody would name it, "unknown".
         state: TCP state; `None` for other protocols.
         holders: pids whose descriptor tables refer to these sockets. Empty: no descriptor at all (TIME_WAIT,
             unaccepted, orphaned). `None`: sockets with a descriptor whose holder was not looked for.

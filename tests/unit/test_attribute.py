@@ -84,10 +84,26 @@ def test_a_namespace_that_was_not_listed_is_unknown_not_empty() -> None:
 
 
 def test_sockets_whose_holder_was_not_looked_for_are_unknown_where_two_might_hold_them() -> None:
-    processes = [process(1, in_pod(POD_A)), process(2, in_pod(POD_B)), process(3, in_pod(POD_B), netns=7)]
+    processes = [process(1, in_pod(POD_A), kinds=None), process(2, in_pod(POD_B), kinds=None), process(3)]
     group = SocketGroup(HOST_NETNS, "tcp", TcpState.ESTABLISHED, None, 5)
     usage = attribute(sample(processes, [group]), {})
     assert (sockets(usage, A).tcp, sockets(usage, B).tcp) == (None, None)
+    assert sockets(usage, HOST).tcp == {}, "its only table was looked into"
+
+
+def test_sockets_whose_holder_was_not_looked_for_belong_to_the_one_unclassified_owner() -> None:
+    processes = [process(1, in_pod(POD_A), kinds=None), process(2, in_pod(POD_B)), process(3)]
+    group = SocketGroup(HOST_NETNS, "tcp", TcpState.ESTABLISHED, None, 5)
+    usage = attribute(sample(processes, [group]), {})
+    assert (sockets(usage, A).tcp, sockets(usage, B).tcp) == ({TcpState.ESTABLISHED: 5}, {})
+
+
+def test_sockets_that_nobody_names_make_every_figure_by_protocol_unknown() -> None:
+    groups = [SocketGroup(None, "unknown", None, (1,), 1), SocketGroup(HOST_NETNS, "udp", None, (1, 2), 3)]
+    usage = attribute(sample([process(1, in_pod(POD_A)), process(2, in_pod(POD_B))], groups), {})
+    assert sockets(usage, A) == SocketUse(None, None, None, None)
+    assert (sockets(usage, B).udp, sockets(usage, B).unix) == (3, 0)
+    assert usage.totals.sockets == 4
 
 
 def test_an_inotify_instance_shared_over_fork_counts_once_for_its_owner() -> None:
