@@ -5,12 +5,13 @@ in the node's total; `shared_descriptions` reconciles the two.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
 from auditor.attribute.sockets import netns_owners, sockets_by_owner
 from auditor.model import (
+    BudgetHolding,
     Gap,
     NetnsUsage,
     NodeSample,
@@ -20,6 +21,8 @@ from auditor.model import (
     OwnerKind,
     OwnerUsage,
     PodIdentity,
+    Pool,
+    PoolUsage,
     Process,
     UserBudget,
     UserUsage,
@@ -76,6 +79,8 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
             for netns in sample.netns
         ),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
+        pools=tuple(_pool(pool, owner_of) for pool in sample.pools),
+        missing=sample.missing,
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
     )
 
@@ -112,14 +117,25 @@ def _totals(sample: NodeSample, owners: tuple[OwnerUsage, ...], distinct: int | 
 
 
 def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[OwnerUsage, ...]) -> UserUsage:
-    takers: Counter[Owner] = Counter()
-    for holding in budget.holders:
-        for owner in {owner_of[pid] for pid in holding.holders if pid in owner_of}:
-            takers[owner] += holding.count
+    takers = _takers(budget.holders, owner_of)
     members = {usage.owner for usage in owners if budget.uid in usage.uids}
     return UserUsage(
-        budget.pool, budget.uid, budget.used, budget.limit, budget.exact, dict(takers), frozenset(members | set(takers))
+        budget.pool, budget.uid, budget.used, budget.limit, budget.exact, takers, frozenset(members | set(takers))
     )
+
+
+def _pool(pool: Pool, owner_of: Mapping[int, Owner]) -> PoolUsage:
+    takers = _takers(pool.holders, owner_of)
+    return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+
+
+def _takers(holdings: Iterable[BudgetHolding], owner_of: Mapping[int, Owner]) -> dict[Owner, int]:
+    """Count what each owner holds. An object of several owners counts once in each."""
+    takers: Counter[Owner] = Counter()
+    for holding in holdings:
+        for owner in {owner_of[pid] for pid in holding.holders if pid in owner_of}:
+            takers[owner] += holding.count
+    return dict(takers)
 
 
 def _unnamed_pods(owners: tuple[OwnerUsage, ...]) -> tuple[Gap, ...]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from auditor.evaluate import readings, remedies, sentences
 from auditor.model import NodeUsage, Reading
 
+URGENT_PERCENT = 95
+
 
 @dataclass(frozen=True, slots=True)
 class LimitRow:
@@ -18,11 +20,12 @@ class LimitRow:
         title: what it counts, for the reference.
         warning: percent at which a finding opens.
         critical: percent at which it is critical; `None` where the kernel degrades instead of failing.
-        steady: asks for two sweeps in a row, unless the reading is at `URGENT_PERCENT` or more.
-        condition: the condition of the object that it feeds.
+        steady: asks for two sweeps in a row. A reading that is about one owner, not about the node, always does.
+        condition: the condition of the object that it feeds; `None` for one that only the verdict shows.
         read: the readings of one node.
         sentence: the finding's message.
         remedy: the finding's remedy.
+        urgent: percent from which one sweep is enough in any case; `None` where a single one never is.
     """
 
     id: str
@@ -32,10 +35,11 @@ class LimitRow:
     warning: int
     critical: int | None
     steady: bool
-    condition: str
+    condition: str | None
     read: Callable[[NodeUsage], Iterable[Reading]]
     sentence: Callable[[Reading], str]
     remedy: Callable[[Reading], str]
+    urgent: int | None = URGENT_PERCENT
 
 
 LIMITS = (
@@ -116,5 +120,31 @@ LIMITS = (
         read=readings.time_wait,
         sentence=sentences.time_wait,
         remedy=remedies.time_wait,
+    ),
+    LimitRow(
+        id="aio",
+        rule="AIOHigh",
+        scope="node",
+        title="asynchronous I/O events that contexts were made for (fs.aio-nr) against fs.aio-max-nr",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition=None,
+        read=readings.pool("aio"),
+        sentence=sentences.aio,
+        remedy=remedies.aio,
+    ),
+    LimitRow(
+        id="ptys",
+        rule="PTYsHigh",
+        scope="node",
+        title="pseudo-terminals (kernel.pty.nr) against kernel.pty.max less the reserve that containers may not use",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition=None,
+        read=readings.pool("ptys"),
+        sentence=sentences.ptys,
+        remedy=remedies.ptys,
     ),
 )

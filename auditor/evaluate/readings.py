@@ -8,6 +8,7 @@ from auditor.model import (
     NodeUsage,
     OwnerKind,
     OwnerUsage,
+    PoolUsage,
     Reading,
     Share,
     Subject,
@@ -62,6 +63,17 @@ def pids(usage: NodeUsage) -> Iterator[Reading]:
 def threads(usage: NodeUsage) -> Iterator[Reading]:
     """Tasks against threads-max."""
     yield from _tasks("threads", usage, usage.facts.threads_max)
+
+
+def pool(limit: str) -> Callable[[NodeUsage], Iterator[Reading]]:
+    """Return the reader of a pool of the whole node, with whoever is seen to hold something of it."""
+
+    def read(usage: NodeUsage) -> Iterator[Reading]:
+        for one in usage.pools:
+            if one.limit == limit:
+                yield _pool(one, _greatest(usage.owners, lambda row, one=one: one.takers.get(row.owner)))  # type: ignore[misc]
+
+    return read
 
 
 def inotify_instances(usage: NodeUsage) -> Iterator[Reading]:
@@ -123,6 +135,19 @@ def _tasks(limit: str, usage: NodeUsage, maximum: Limit) -> Iterator[Reading]:
         used=usage.facts.tasks,
         maximum=maximum,
         consumers=_greatest(usage.owners, lambda row: row.threads),
+    )
+
+
+def _pool(one: PoolUsage, consumers: tuple[Share, ...]) -> Reading:
+    return Reading(
+        limit=one.limit,
+        key="/".join(filter(None, ("node", one.scope.lower()))),
+        scope=" ".join(filter(None, ("node", one.scope))),
+        used=one.used,
+        maximum=one.maximum,
+        estimate=one.estimate,
+        pressure=one.pressure,
+        consumers=consumers,
     )
 
 

@@ -66,6 +66,21 @@ def threads(reading: Reading) -> str:
     return f"sysctl -w kernel.threads-max={wanted} (takes effect at once); {_CAP_PODS}"
 
 
+def aio(reading: Reading) -> str:
+    """fs.aio-max-nr; each event takes kernel memory only once a context is made for it."""
+    wanted = _doubled(reading.maximum, 1_048_576)
+    return f"sysctl -w fs.aio-max-nr={wanted} (room for {count(wanted)} events; takes effect at once, no restart)"
+
+
+def ptys(reading: Reading) -> str:
+    """kernel.pty.max, of which kernel.pty.reserve is the host's alone."""
+    wanted = _doubled(reading.maximum, 8192)
+    return (
+        f"close forgotten sessions, or sysctl -w kernel.pty.max={wanted} (less kernel.pty.reserve, which only the host "
+        "may use; takes effect at once, no restart)"
+    )
+
+
 def time_wait(reading: Reading) -> str:
     """net.ipv4.tcp_max_tw_buckets of that namespace."""
     wanted = _doubled(reading.maximum, 16_384)

@@ -60,6 +60,19 @@ def time_wait(reading: Reading) -> str:
     return f"{reading.scope} holds {_share(reading)} TIME_WAIT buckets{_use(reading)}"
 
 
+def aio(reading: Reading) -> str:
+    """Events of asynchronous I/O contexts."""
+    return f"the node holds {_share(reading)} asynchronous I/O events{_use(reading)}; at the limit io_setup() fails with EAGAIN"
+
+
+def ptys(reading: Reading) -> str:
+    """Pseudo-terminals of all devpts mounts."""
+    return (
+        f"the node holds {_share(reading)} pseudo-terminals that containers may use{_use(reading)}; at the limit "
+        "`kubectl exec -it` and the like fail with ENOSPC"
+    )
+
+
 def _share(reading: Reading) -> str:
     used = "an unknown number" if reading.used is None else count(reading.used)
     return f"{used} of {limit(reading.maximum)}"

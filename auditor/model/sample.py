@@ -173,6 +173,27 @@ class UserBudget:
 
 
 @dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of the whole node, whose use and limit the kernel states side by side.
+
+    Attributes:
+        limit: id of the limit.
+        scope: tells several pools of one limit apart (`IPv4`); else empty.
+        pressure: the use at which the kernel begins to defend itself; `None` where it does not before the end.
+        estimate: the counter holds more, or less, than what the limit binds.
+        holders: what is found of it in descriptor tables, each object once, with everyone who refers to it.
+    """
+
+    limit: str
+    used: int | None
+    maximum: Limit
+    scope: str = ""
+    pressure: int | None = None
+    estimate: bool = False
+    holders: tuple[BudgetHolding, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
     """Figures of the whole node.
 
@@ -205,6 +226,8 @@ class NodeSample:
         host_netns: network namespace of PID 1; `None` when unreadable.
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
         shared: descriptions held by several tables; `None` when unknown.
+        pools: of the whole node.
+        missing: ids of limits this node does not have: its kernel was built without, or they are another namespace's.
         vanished: processes that ended while being read. They are no gap: they are gone.
         denied: processes of which a part was refused for want of rights.
         sweep_seconds: wall time.
@@ -222,6 +245,8 @@ class NodeSample:
     sockets: tuple[SocketGroup, ...] = ()
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    missing: frozenset[str] = frozenset()
     vanished: int = 0
     denied: int = 0
     filled_in: int = 0

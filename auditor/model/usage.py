@@ -158,6 +158,19 @@ class UserUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """A pool of the whole node by owner. `takers`: what each is seen to hold of it."""
+
+    limit: str
+    used: int | None
+    maximum: Limit
+    scope: str = ""
+    pressure: int | None = None
+    estimate: bool = False
+    takers: Mapping[Owner, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeTotals:
     """Sums of the whole node, each thing once."""
 
@@ -173,7 +186,10 @@ class NodeTotals:
 
 @dataclass(frozen=True, slots=True)
 class NodeUsage:
-    """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners."""
+    """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners.
+
+    `missing`: ids of limits this node does not have.
+    """
 
     at: float
     facts: NodeFacts
@@ -181,4 +197,6 @@ class NodeUsage:
     owners: tuple[OwnerUsage, ...]
     netns: tuple[NetnsUsage, ...] = ()
     users: tuple[UserUsage, ...] = ()
+    pools: tuple[PoolUsage, ...] = ()
+    missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

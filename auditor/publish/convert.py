@@ -363,7 +363,9 @@ def _subject(subject: Subject) -> shape.Subject:
 
 
 def _share(share: Share) -> shape.Share:
-    return shape.Share(kind=share.owner.kind.value, used=share.used, **_names(share.owner, share.identity))
+    return shape.Share(
+        kind=share.owner.kind.value, used=share.used, unit=share.unit, **_names(share.owner, share.identity)
+    )
 
 
 def _names(owner: Owner, identity: PodIdentity | None) -> dict[str, Any]:

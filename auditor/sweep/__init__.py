@@ -10,7 +10,7 @@ from auditor.kernel import kcmp
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeSample, SharedDescriptions
-from auditor.sweep import descriptions, descriptors, dumps, inotify, namespaces, node, processes, sockets, tables
+from auditor.sweep import descriptions, descriptors, dumps, inotify, namespaces, node, pools, processes, sockets, tables
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import Losses
 from auditor.sweep.processes import Row
@@ -47,6 +47,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
     shared, gap = _shared(rows, comparer, budget)
     facts, release = node.take(root, losses)
+    found = pools.with_holders(pools.take(root, losses), comparer)
     return NodeSample(
         at=time.time(),
         source="procfs",
@@ -59,6 +60,8 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
         sockets=groups,
         shared=shared,
         budgets=inotify.budgets(rows, comparer, facts.inotify_max_instances),
+        pools=found.found,
+        missing=found.missing,
         vanished=losses.vanished,
         denied=len(losses.denied_pids),
         sweep_seconds=time.monotonic() - began,
@@ -68,6 +71,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
             *losses.gaps(),
             *holdings.gaps(),
             *network.gaps,
+            *found.gaps(),
             *sockets.gaps(groups),
             *gap,
             *_shared_tables(refused),

@@ -6,7 +6,7 @@ description, and kcmp decides.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.kernel import kcmp
@@ -45,6 +45,15 @@ class Comparer:
             known = groups_of_same(things, kcmp.compare_files) if self.usable else Same([], things)
             self._known[target] = known
         return known
+
+    def holders(self, links: Iterable[str]) -> Iterator[tuple[int, ...]]:
+        """Yield the pids that refer to each description under some links; one that cannot be compared stands alone."""
+        for link in links:
+            if link not in self.holdings.others:
+                continue
+            groups = self.groups(link)
+            for group in [*groups.known, *([alone] for alone in groups.refused)]:
+                yield tuple(sorted({pid for _, _, pid in group}))
 
 
 def estimated_seconds(holdings: Holdings) -> float:

@@ -1,7 +1,7 @@
 """Inotify instances by user, added up from descriptors: the kernel's own counters are out of procfs's sight."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from auditor.kernel.procfs.fd import INOTIFY_LINKS
 from auditor.model import BudgetHolding, Limit, UserBudget
@@ -19,7 +19,7 @@ def budgets(rows: Iterable[Row], comparer: Comparer, limit: Limit) -> tuple[User
     """
     by_pid = {row.pid: row for row in rows}
     held: defaultdict[int, Counter[tuple[int, ...]]] = defaultdict(Counter)
-    for holders in _instances(comparer):
+    for holders in comparer.holders(INOTIFY_LINKS):
         oldest = min((by_pid[pid] for pid in holders), key=lambda row: (row.start, row.pid))
         if oldest.uid is not None:
             held[oldest.uid][holders] += 1
@@ -34,12 +34,3 @@ def budgets(rows: Iterable[Row], comparer: Comparer, limit: Limit) -> tuple[User
         )
         for uid, instances in sorted(held.items())
     )
-
-
-def _instances(comparer: Comparer) -> Iterator[tuple[int, ...]]:
-    for link in INOTIFY_LINKS:
-        if link not in comparer.holdings.others:
-            continue
-        groups = comparer.groups(link)
-        for group in [*groups.known, *([alone] for alone in groups.refused)]:
-            yield tuple(sorted({pid for _, _, pid in group}))

@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 from typing import Any
 
-from auditor.model import Kind, Netns, NodeFacts, NodeSample, Process, SocketGroup
+from auditor.model import Kind, Netns, NodeFacts, NodeSample, Pool, Process, SocketGroup
 
 HOST_NETNS = 1
 POD_A = "11111111-1111-1111-1111-111111111111"
 POD_B = "22222222-2222-2222-2222-222222222222"
 CONTAINER = "c" * 64
+FACTS = NodeFacts(
+    file_handles=100, file_max=10_000, tasks=100, pid_max=10_000, threads_max=10_000, inotify_max_instances=128
+)
+POOLS = (Pool("aio", 0, 65_536), Pool("ptys", 2, 3072))
 
 
 def cgroup(path: str) -> tuple[tuple[str, str], ...]:
@@ -37,13 +41,11 @@ def sample(
     inodes = sorted({row.netns for row in processes if row.netns is not None})
     defaults: dict[str, Any] = {
         "at": 1000.0, "source": "procfs", "reason": "for a test", "kernel": "6.18.0", "host_netns": HOST_NETNS, "shared": (),
+        "pools": POOLS,
         "netns": tuple(Netns(inode, time_wait_buckets=0, time_wait_max=100, dumped=True) for inode in inodes),
     }  # fmt: skip
     return NodeSample(
-        facts=facts
-        or NodeFacts(
-            file_handles=100, file_max=10_000, tasks=100, pid_max=10_000, threads_max=10_000, inotify_max_instances=128
-        ),
+        facts=facts or FACTS,
         processes=tuple(processes),
         sockets=tuple(sockets),
         **{**defaults, **fields},

@@ -67,7 +67,7 @@ def test_lists_are_capped_and_say_so() -> None:
     assert (len(written.pods), written.pods_truncated) == (3, 87)
     assert (len(written.findings), written.findings_truncated) == (2, 88)
     assert (len(written.workloads), written.workloads_truncated) == (5, 85)
-    assert (len(written.limits), written.limits_truncated) == (4, 91)
+    assert (len(written.limits), written.limits_truncated) == (4, 89 + len(LIMITS) - 4)
     assert written.others_truncated is None
     assert written.summary.findings == 90
 

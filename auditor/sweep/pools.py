@@ -1,0 +1,109 @@
+"""Pools of the whole node, whose use and limit the kernel states side by side. A new one is one row here."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
+from auditor.kernel.procfs import sysctl
+from auditor.kernel.procfs.fd import PTY_LINKS
+from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.model import BudgetHolding, Gap, Pool
+from auditor.sweep.descriptions import Comparer
+from auditor.sweep.losses import Losses
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one pool is read.
+
+    Attributes:
+        limit: id of the limit.
+        file: what is missing when it is.
+        read: raises `KernelError`.
+    """
+
+    limit: str
+    file: str
+    read: Callable[[ProcDirectory], Pool]
+
+
+@dataclass(frozen=True, slots=True)
+class Pools:
+    """What was read, and the ids of limits this node does not have."""
+
+    found: tuple[Pool, ...] = ()
+    missing: frozenset[str] = frozenset()
+
+    def __add__(self, other: "Pools") -> "Pools":
+        return Pools(self.found + other.found, self.missing | other.missing)
+
+    def gaps(self) -> Iterable[Gap]:
+        """Say what is not here to be audited. It is no limit that could not be judged: there is none."""
+        if self.missing:
+            detail = f"limits this kernel, or this network namespace, does not have: {', '.join(sorted(self.missing))}"
+            yield Gap("missing-limits", detail, len(self.missing))
+
+
+def _aio(top: ProcDirectory) -> Pool:
+    """fs.aio-nr: events that all contexts of io_setup(2) were made for."""
+    return Pool("aio", sysctl.read_number(top, "fs/aio-nr"), sysctl.read_number(top, "fs/aio-max-nr"))
+
+
+def _ptys(top: ProcDirectory) -> Pool:
+    """kernel.pty.nr. A devpts mounted outside of the initial mount namespace, a container's, leaves the reserve alone."""
+    maximum = sysctl.read_number(top, "kernel/pty/max")
+    reserve = sysctl.read_number(top, "kernel/pty/reserve")
+    return Pool("ptys", sysctl.read_number(top, "kernel/pty/nr"), max(0, maximum - reserve))
+
+
+NODE = (Source("aio", "fs/aio-nr", _aio), Source("ptys", "kernel/pty", _ptys))
+
+
+def take(root: ProcRoot, losses: Losses) -> Pools:
+    """Read the pools that look the same from every namespace."""
+    try:
+        with root.top() as top:
+            return read(root, top, NODE, losses)
+    except KernelError as error:  # out of descriptors ourselves
+        losses.count("sys", error, limits=[source.limit for source in NODE])
+        return Pools()
+
+
+def read(root: ProcRoot, top: ProcDirectory, sources: Iterable[Source], losses: Losses) -> Pools:
+    """Read some pools.
+
+    A file that a live /proc/sys does not have belongs to a feature this kernel was built without, or to another
+    namespace: there is no such limit here. A recorded tree may just have been recorded without it.
+    """
+    found, missing = [], set()
+    whole = root.live and "sys" in top.names(".")
+    for source in sources:
+        try:
+            found.append(source.read(top))
+        except (Absent, Denied, Malformed) as error:
+            if whole and isinstance(error, Absent):
+                missing.add(source.limit)
+            else:
+                losses.count(source.file, error, limits=[source.limit])
+    return Pools(tuple(found), frozenset(missing))
+
+
+def with_holders(pools: Pools, comparer: Comparer) -> Pools:
+    """Fill in who holds what descriptors show: the masters of pseudo-terminals."""
+    return replace(
+        pools,
+        found=tuple(
+            replace(pool, holders=held(comparer, PTY_LINKS)) if pool.limit == "ptys" else pool for pool in pools.found
+        ),
+    )
+
+
+def held(comparer: Comparer, links: Iterable[str]) -> tuple[BudgetHolding, ...]:
+    """Count the distinct descriptions under some links by all who refer to them.
+
+    Where descriptors cannot be compared each counts as a description of its own.
+    """
+    counts: dict[tuple[int, ...], int] = {}
+    for holders in comparer.holders(links):
+        counts[holders] = counts.get(holders, 0) + 1
+    return tuple(BudgetHolding(holders, number) for holders, number in sorted(counts.items()))
