@@ -74,12 +74,14 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
                 answers_for.get(netns.inode, HOST.owner),
                 netns.time_wait_buckets,
                 netns.time_wait_max,
+                netns.conntrack,
+                netns.conntrack_max,
                 is_host=netns.inode == sample.host_netns,
             )
             for netns in sample.netns
         ),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
-        pools=tuple(_pool(pool, owner_of) for pool in sample.pools),
+        pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
         missing=sample.missing,
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
     )
@@ -124,8 +126,10 @@ def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[Owner
     )
 
 
-def _pool(pool: Pool, owner_of: Mapping[int, Owner]) -> PoolUsage:
-    takers = _takers(pool.holders, owner_of)
+def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> PoolUsage:
+    takers = Counter(_takers(pool.holders, owner_of))
+    for inode, number in pool.by_netns.items():
+        takers[answers_for.get(inode, HOST.owner)] += number
     return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
 
 

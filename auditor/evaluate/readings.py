@@ -11,6 +11,7 @@ from auditor.model import (
     PoolUsage,
     Reading,
     Share,
+    SocketUse,
     Subject,
     UserUsage,
 )
@@ -65,13 +66,27 @@ def threads(usage: NodeUsage) -> Iterator[Reading]:
     yield from _tasks("threads", usage, usage.facts.threads_max)
 
 
-def pool(limit: str) -> Callable[[NodeUsage], Iterator[Reading]]:
-    """Return the reader of a pool of the whole node, with whoever is seen to hold something of it."""
+def pool(
+    limit: str, taken: Callable[[SocketUse], int | None] | None = None, unit: str | None = None
+) -> Callable[[NodeUsage], Iterator[Reading]]:
+    """Return the reader of a pool of the whole node.
+
+    Args:
+        limit: id of the limit.
+        taken: what an owner's sockets take of it; else whoever is seen to hold something of it takes that.
+        unit: what `taken` counts, if that is not what the limit counts.
+    """
 
     def read(usage: NodeUsage) -> Iterator[Reading]:
         for one in usage.pools:
             if one.limit == limit:
-                yield _pool(one, _greatest(usage.owners, lambda row, one=one: one.takers.get(row.owner)))  # type: ignore[misc]
+                shares = _greatest(usage.owners, lambda row, one=one: _taken(one, row), unit)  # type: ignore[misc]
+                yield _pool(one, shares)
+
+    def _taken(one: PoolUsage, row: OwnerUsage) -> int | None:
+        if taken is None:
+            return one.takers.get(row.owner)
+        return None if row.sockets is None else taken(row.sockets)
 
     return read
 
@@ -105,26 +120,60 @@ def inotify_instances(usage: NodeUsage) -> Iterator[Reading]:
 
 
 def time_wait(usage: NodeUsage) -> Iterator[Reading]:
-    """TIME_WAIT buckets of each network namespace. Namespaces without any are left out, but for the host's."""
+    """TIME_WAIT buckets of each network namespace."""
+    yield from _per_netns("time-wait", usage, lambda netns: (netns.time_wait_buckets, netns.time_wait_max))
+
+
+def conntrack(usage: NodeUsage) -> Iterator[Reading]:
+    """Tracked connections of each network namespace: the one maximum binds every namespace by itself."""
+    if "conntrack" not in usage.missing:
+        yield from _per_netns("conntrack", usage, lambda netns: (netns.conntrack, netns.conntrack_max))
+
+
+def _per_netns(
+    limit: str, usage: NodeUsage, figures: Callable[[NetnsUsage], tuple[int | None, Limit]]
+) -> Iterator[Reading]:
+    """Read one figure of each namespace. Those that hold nothing are left out, but for the host's.
+
+    Where several would go by one name (an owner with many, mounts without a process) the fullest speaks for them.
+    """
     rows = {row.owner: row for row in usage.owners}
+    fullest: dict[str, Reading] = {}
     for netns in usage.netns:
-        if not netns.time_wait_buckets and not netns.is_host and netns.time_wait_buckets is not None:
+        used, maximum = figures(netns)
+        if used == 0 and not netns.is_host:
             continue
-        yield _time_wait_of(netns, rows.get(netns.owner))
+        reading = _of_netns(limit, netns, rows.get(netns.owner), used, maximum)
+        other = fullest.get(reading.key)
+        if other is None or _fullness(reading) > _fullness(other):
+            fullest[reading.key] = reading
+    yield from fullest.values()
 
 
-def _time_wait_of(netns: NetnsUsage, row: OwnerUsage | None) -> Reading:
+def _fullness(reading: Reading) -> tuple[int, int]:
+    return -1 if reading.percent is None else reading.percent, reading.used or 0
+
+
+def _of_netns(limit: str, netns: NetnsUsage, row: OwnerUsage | None, used: int | None, maximum: Limit) -> Reading:
     own = row is not None and netns.owner.kind is not OwnerKind.HOST
-    subject = Subject(netns.owner, row.identity) if row is not None and own else Subject()
-    key = _owner_key(row) if row is not None and own else ("host" if netns.is_host else "other")
     return Reading(
-        limit="time-wait",
-        key=f"netns/{key}",
-        scope=owner_name(netns.owner, row.identity if row else None) if own else ("host" if netns.is_host else "netns"),
-        used=netns.time_wait_buckets,
-        maximum=netns.time_wait_max,
-        subject=subject,
+        limit=limit,
+        key=f"netns/{_netns_key(netns, row)}",
+        scope=owner_name(netns.owner, row.identity) if row is not None and own else _netns_name(netns),
+        used=used,
+        maximum=maximum,
+        subject=Subject(netns.owner, row.identity) if row is not None and own else Subject(),
     )
+
+
+def _netns_key(netns: NetnsUsage, row: OwnerUsage | None) -> str:
+    if row is not None and netns.owner.kind is not OwnerKind.HOST:
+        return _owner_key(row)
+    return "host" if netns.is_host else "other"
+
+
+def _netns_name(netns: NetnsUsage) -> str:
+    return "host" if netns.is_host else f"netns {netns.inode}"
 
 
 def _tasks(limit: str, usage: NodeUsage, maximum: Limit) -> Iterator[Reading]:
@@ -151,8 +200,10 @@ def _pool(one: PoolUsage, consumers: tuple[Share, ...]) -> Reading:
     )
 
 
-def _greatest(rows: Iterable[OwnerUsage], figure: Callable[[OwnerUsage], int | None]) -> tuple[Share, ...]:
-    shares = [Share(row.owner, row.identity, used) for row in rows if (used := figure(row))]
+def _greatest(
+    rows: Iterable[OwnerUsage], figure: Callable[[OwnerUsage], int | None], unit: str | None = None
+) -> tuple[Share, ...]:
+    shares = [Share(row.owner, row.identity, used, unit) for row in rows if (used := figure(row))]
     return tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX])
 
 

@@ -6,6 +6,9 @@ from auditor.model.words import clean, count, limit
 _CAP_PODS = "podPidsLimit in the kubelet's configuration caps what one pod may take"
 _PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 
+_PAGE_BYTES = 4096
+_CONNTRACK_BYTES = 320  # struct nf_conn and its two hash entries
+
 
 def _doubled(value: object, least: int) -> int:
     """The next power of two that at least doubles a limit."""
@@ -78,6 +81,53 @@ def ptys(reading: Reading) -> str:
     return (
         f"close forgotten sessions, or sysctl -w kernel.pty.max={wanted} (less kernel.pty.reserve, which only the host "
         "may use; takes effect at once, no restart)"
+    )
+
+
+def orphans(reading: Reading) -> str:
+    """net.ipv4.tcp_max_orphans; each orphan may take up to 64 KiB that cannot be swapped."""
+    wanted = _doubled(reading.maximum, 8192)
+    return (
+        f"find who closes connections with data unsent, or sysctl -w net.ipv4.tcp_max_orphans={wanted} "
+        f"(up to {count(wanted // 16)} MiB of memory; takes effect at once, no restart)"
+    )
+
+
+def tcp_memory(reading: Reading) -> str:
+    """net.ipv4.tcp_mem, in pages: low, pressure, maximum."""
+    return _memory("net.ipv4.tcp_mem", reading, "read from the sockets that queue, or")
+
+
+def udp_memory(reading: Reading) -> str:
+    """net.ipv4.udp_mem, in pages: low, pressure, maximum."""
+    return _memory("net.ipv4.udp_mem", reading, "let the receivers read faster, or")
+
+
+def _memory(name: str, reading: Reading, first: str) -> str:
+    maximum = 2 * reading.maximum if isinstance(reading.maximum, int) else 0
+    pressure = 2 * reading.pressure if reading.pressure is not None else maximum * 2 // 3
+    mebibytes = maximum * _PAGE_BYTES >> 20
+    return (
+        f'{first} sysctl -w {name}="{pressure * 3 // 4} {pressure} {maximum}" (up to {count(mebibytes)} MiB of memory; '
+        "takes effect at once, no restart)"
+    )
+
+
+def neighbours(reading: Reading) -> str:
+    """gc_thresh3 of the address family, with gc_thresh2 and gc_thresh1 below it."""
+    family = "ipv6" if "IPv6" in reading.scope else "ipv4"
+    wanted = _doubled(reading.maximum, 4096)
+    settings = " ".join(f"net.{family}.neigh.default.gc_thresh{number}={wanted >> 3 - number}" for number in (1, 2, 3))
+    return f"sysctl -w {settings} (on the host, for all pods; takes effect at once, no restart)"
+
+
+def conntrack(reading: Reading) -> str:
+    """net.netfilter.nf_conntrack_max, on the host; kube-proxy sets it from conntrack.maxPerCore and .min."""
+    wanted = _doubled(reading.maximum, 131_072)
+    mebibytes = wanted * _CONNTRACK_BYTES >> 20
+    return (
+        f"sysctl -w net.netfilter.nf_conntrack_max={wanted} on the host (about {count(mebibytes)} MiB when full; takes "
+        "effect at once, no restart); kube-proxy sets it anew from conntrack.maxPerCore when it starts"
     )
 
 

@@ -73,6 +73,48 @@ def ptys(reading: Reading) -> str:
     )
 
 
+def orphans(reading: Reading) -> str:
+    """TCP sockets without a process."""
+    return (
+        f"the node holds {_share(reading)} orphaned TCP connections{_use(reading)}; beyond the limit the kernel resets "
+        "them, and what they had left to send is lost"
+    )
+
+
+def tcp_memory(reading: Reading) -> str:
+    """Pages of TCP."""
+    return _memory("TCP", reading, "new connections fail and data is dropped, in every pod")
+
+
+def udp_memory(reading: Reading) -> str:
+    """Pages of UDP."""
+    return _memory("UDP", reading, "datagrams are dropped, DNS answers among them, in every pod")
+
+
+def _memory(protocol: str, reading: Reading, end: str) -> str:
+    mark = ""
+    if reading.pressure is not None and reading.used is not None and reading.used >= reading.pressure:
+        mark = f", past the pressure mark of {count(reading.pressure)}"
+    return f"{protocol} sockets hold {_share(reading)} pages of memory{_use(reading)}{mark}; at the limit {end}"
+
+
+def neighbours(reading: Reading) -> str:
+    """ARP and NDISC entries."""
+    family = reading.scope.removeprefix("node").strip()
+    return (
+        f"the node holds about {_share(reading)} {family} neighbour entries{_use(reading)}; at the limit no new peer "
+        'of the local network is reached ("neighbour table overflow")'
+    )
+
+
+def conntrack(reading: Reading) -> str:
+    """Tracked connections of a namespace."""
+    return (
+        f"{reading.scope} tracks {_share(reading)} connections{_use(reading)}; at the limit the first packet of a new "
+        'connection is dropped ("nf_conntrack: table full")'
+    )
+
+
 def _share(reading: Reading) -> str:
     used = "an unknown number" if reading.used is None else count(reading.used)
     return f"{used} of {limit(reading.maximum)}"

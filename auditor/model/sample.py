@@ -107,6 +107,7 @@ class SocketGroup:
         holders: pids whose descriptor tables refer to these sockets. Empty: no descriptor at all (TIME_WAIT,
             unaccepted, orphaned). `None`: sockets with a descriptor whose holder was not looked for.
         count: distinct sockets.
+        queued_bytes: in their receive and send queues, all together.
     """
 
     netns: int | None
@@ -114,6 +115,7 @@ class SocketGroup:
     state: TcpState | None
     holders: tuple[int, ...] | None
     count: int
+    queued_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +134,8 @@ class Netns:
         inode: identity, from nsfs; the same number `ls -i /proc/PID/ns/net` shows.
         time_wait_buckets: `tw` of sockstat. Counts TIME_WAIT and FIN_WAIT2 mini-sockets alike, as does its maximum.
         time_wait_max: net.ipv4.tcp_max_tw_buckets of this namespace.
+        conntrack: entries of nf_conntrack in this namespace; `None` where it was not read, or is not loaded.
+        conntrack_max: net.netfilter.nf_conntrack_max, which binds each namespace by itself.
         tcp_in_use: TCP sockets in the hash tables, v4 and v6; TIME_WAIT not included.
         dumped: whether its TCP and UDP sockets were listed one by one (or are known to be none).
     """
@@ -139,6 +143,8 @@ class Netns:
     inode: int
     time_wait_buckets: int | None = None
     time_wait_max: Limit = None
+    conntrack: int | None = None
+    conntrack_max: Limit = None
     tcp_in_use: int | None = None
     dumped: bool = False
 
@@ -182,6 +188,7 @@ class Pool:
         pressure: the use at which the kernel begins to defend itself; `None` where it does not before the end.
         estimate: the counter holds more, or less, than what the limit binds.
         holders: what is found of it in descriptor tables, each object once, with everyone who refers to it.
+        by_netns: what each network namespace takes of it, by inode.
     """
 
     limit: str
@@ -191,6 +198,7 @@ class Pool:
     pressure: int | None = None
     estimate: bool = False
     holders: tuple[BudgetHolding, ...] = ()
+    by_netns: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,12 +79,21 @@ class ProcessUse:
 
 @dataclass(frozen=True, slots=True)
 class SocketUse:
-    """Distinct sockets of one owner. A figure that the source could not see whole is `None`."""
+    """Distinct sockets of one owner. A figure that the source could not see whole is `None`.
+
+    Attributes:
+        tcp_queued_bytes: what waits in the receive and send queues of its TCP sockets.
+        udp_queued_bytes: the same of UDP, as the kernel accounts it: buffers, not payload.
+        orphans: TCP sockets that no process has any more; not yet FIN_WAIT2, where most are mini-sockets.
+    """
 
     tcp: Mapping[TcpState, int] | None
     udp: int | None
     unix: int | None
     other: int | None
+    tcp_queued_bytes: int | None = None
+    udp_queued_bytes: int | None = None
+    orphans: int | None = None
 
     @property
     def total(self) -> int | None:
@@ -141,6 +150,8 @@ class NetnsUsage:
     owner: Owner
     time_wait_buckets: int | None
     time_wait_max: Limit
+    conntrack: int | None = None
+    conntrack_max: Limit = None
     is_host: bool = False
 
 

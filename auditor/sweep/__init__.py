@@ -47,7 +47,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
     shared, gap = _shared(rows, comparer, budget)
     facts, release = node.take(root, losses)
-    found = pools.with_holders(pools.take(root, losses), comparer)
+    found = pools.with_holders(pools.take(root, losses), comparer) + network.pools
     return NodeSample(
         at=time.time(),
         source="procfs",

@@ -8,13 +8,20 @@ from auditor.kernel import diag, netns
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
 from auditor.kernel.procfs import mountinfo, sockstat, sysctl
 from auditor.kernel.procfs.sockstat import Sockstat
-from auditor.kernel.root import ProcRoot
-from auditor.model import Gap, Netns
+from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.model import Gap, Netns, TcpState
+from auditor.sweep import pools
 from auditor.sweep.losses import Losses
+from auditor.sweep.neighbours import look_closer
+from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
 _DOORS = 4  # members of a namespace through which it is tried to be read or entered
 _TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
+_CONNTRACK, _CONNTRACK_MAX = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+
+Sockets = list[tuple[int, int, int]]
+"""(state, inode, queued bytes) of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +29,19 @@ class Dump:
     """What was found inside one namespace.
 
     Attributes:
-        tcp: (state, inode) of each socket; `None` when this kernel cannot list them.
+        conntrack: entries of nf_conntrack and their maximum; `None` without it.
+        tcp: its sockets; `None` when this kernel cannot list them.
         udp: the same.
         unix: inodes, as far as the kernel lists them: it spares asking each descriptor for its protocol.
+        pools: of the whole node, in the namespaces where they may be found.
     """
 
     time_wait_max: int | None = None
-    tcp: list[tuple[int, int]] | None = None
-    udp: list[tuple[int, int]] | None = None
+    conntrack: tuple[int, int] | None = None
+    tcp: Sockets | None = None
+    udp: Sockets | None = None
     unix: set[int] = field(default_factory=set)
+    pools: Pools = field(default_factory=Pools)
 
     @property
     def whole(self) -> bool:
@@ -45,6 +56,7 @@ class Dumps:
     Attributes:
         counters: sockstat by inode of the namespace; `None` where it could not be read.
         inside: what was found in those that were entered.
+        pools: of the whole node, as the network sees them.
         cpu_seconds: spent on the thread that entered them.
     """
 
@@ -52,6 +64,7 @@ class Dumps:
     inside: Mapping[int, Dump]
     gaps: tuple[Gap, ...]
     cpu_seconds: float
+    pools: Pools = field(default_factory=Pools)
 
     @property
     def whole(self) -> frozenset[int]:
@@ -67,6 +80,8 @@ class Dumps:
                 time_wait_buckets=counter.time_wait if counter else None,
                 time_wait_max=dump.time_wait_max,
                 tcp_in_use=counter.tcp if counter else None,
+                conntrack=dump.conntrack[0] if dump.conntrack else None,
+                conntrack_max=dump.conntrack[1] if dump.conntrack else None,
                 dumped=dump.whole,
             )
 
@@ -84,10 +99,13 @@ def take(root: ProcRoot, rows: Iterable[Row], losses: Losses, *, with_unix: bool
     for row in rows:
         if row.netns is not None:
             members[row.netns].append(row)
+    host = next((row.netns for row in rows if row.pid == 1), None)
+    own = netns.own_inode()
     counters = _counters(root, members, losses)
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
-        return Dumps(counters, _recorded(root, members, losses), (gap,) if counters else (), 0.0)
+        inside = {host: _recorded(root, losses)} if host is not None else {}
+        return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
     doors = {
         inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
     }
@@ -96,16 +114,31 @@ def take(root: ProcRoot, rows: Iterable[Row], losses: Losses, *, with_unix: bool
     def look(inode: int) -> Dump:
         if inode in pinned:
             counters[inode] = losses.attempt("sockstat", lambda: _counters_here(root))
-        return _look(root, counters[inode], losses, with_unix=with_unix)
+        return _look(root, counters[inode], losses, with_unix=with_unix, with_pools=inode in (own, host))
 
-    visits, seconds = netns.visit([*doors.items(), *pinned.items()], look, own=netns.own_inode())
+    visits, seconds = netns.visit([*doors.items(), *pinned.items()], look, own=own)
     left = {visit.inode for visit in visits if isinstance(visit.error, Gone)}
+    inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
+    found, more_seconds = look_closer(_pools(inside, host, losses), doors, own)
     return Dumps(
         counters={inode: counter for inode, counter in counters.items() if inode not in left},
-        inside={visit.inode: visit.result for visit in visits if visit.result is not None},
-        gaps=tuple(_gaps(visits, pinned)),
-        cpu_seconds=seconds,
+        inside=inside,
+        gaps=(*_gaps(visits, pinned), *_untracked(inside.get(host or 0))),
+        cpu_seconds=seconds + more_seconds,
+        pools=found,
     )
+
+
+def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pools:
+    """Choose the namespace that shows most of them. What is missing in the host's own is no limit of this node."""
+    best = max((dump.pools for dump in inside.values()), key=lambda pools: len(pools.found), default=Pools())
+    if host is not None and host in inside:
+        if inside[host].conntrack is None:
+            best += Pools(missing=frozenset({"conntrack"}))
+        return best
+    if best.missing:
+        losses.count("sys/net of the host", Denied("1/ns/net"), limits=best.missing)
+    return Pools(best.found)
 
 
 def _counters(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) -> dict[int, Sockstat | None]:
@@ -145,21 +178,30 @@ def _counters_here(root: ProcRoot) -> Sockstat:
         return sockstat.read_here(top)
 
 
-def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix: bool) -> Dump:
+def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix: bool, with_pools: bool) -> Dump:
     """Read what only a thread inside the namespace sees. Runs there.
 
     A dump walks the sockets of the whole node, so it is spared where the counters show none.
     """
-    tcp: list[tuple[int, int]] | None = []
-    udp: list[tuple[int, int]] | None = []
+    tcp: Sockets | None = []
+    udp: Sockets | None = []
     if counter is None or counter.tcp or counter.time_wait:
-        tcp = losses.attempt("tcp_diag", diag.dump_tcp)
+        tcp = losses.attempt("tcp_diag", lambda: _sockets(diag.dump_tcp()))
     if counter is None or counter.udp:
-        udp = losses.attempt("udp_diag", diag.dump_udp)
+        udp = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp()))
     if udp is not None and counter is not None and counter.udplite:
-        lite = losses.attempt("udp_diag", lambda: diag.dump_udp(lite=True))
+        lite = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp(lite=True)))
         udp = None if lite is None else udp + lite
-    return Dump(_time_wait_max(root, losses), tcp, udp, _unix() if with_unix else set())
+    time_wait_max, conntrack, pools = _sysctls(root, losses, "thread-self/" if with_pools else None)
+    return Dump(time_wait_max, conntrack, tcp, udp, _unix() if with_unix else set(), pools)
+
+
+def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
+    """Keep what later stages ask for. The queues of a listener hold connections, not bytes."""
+    return [
+        (state, inode, 0 if state == TcpState.LISTEN else received + sent)
+        for _, state, _, _, _, received, sent, inode in rows
+    ]
 
 
 def _unix() -> set[int]:
@@ -169,21 +211,37 @@ def _unix() -> set[int]:
         return set()  # no loss: each descriptor is asked instead
 
 
-def _time_wait_max(root: ProcRoot, losses: Losses) -> int | None:
-    def read() -> int:
+def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> tuple[int | None, tuple[int, int] | None, Pools]:
+    """Read what /proc/sys/net says in the calling thread's namespace.
+
+    Args:
+        root: the tree.
+        losses: where failures are counted.
+        task: where the tree shows this namespace's /proc/net, if the pools of the node are wanted.
+    """
+    try:
         with root.top() as top:
-            return sysctl.read_number(top, _TIME_WAIT_MAX)
+            maximum = losses.attempt(_TIME_WAIT_MAX, lambda: sysctl.read_number(top, _TIME_WAIT_MAX))
+            found = pools.read(root, top, pools.network(task), losses) if task else Pools()
+            return maximum, _conntrack(root, top, losses), found
+    except (Absent, Denied, Malformed) as error:  # out of descriptors ourselves
+        losses.count("sys/net", error, limits=("time-wait", "conntrack", *pools.NETWORK))
+        return None, None, Pools()
 
-    return losses.attempt(_TIME_WAIT_MAX, read)
+
+def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> tuple[int, int] | None:
+    try:
+        return sysctl.read_number(top, _CONNTRACK), sysctl.read_number(top, _CONNTRACK_MAX)
+    except (Absent, Denied, Malformed) as error:
+        if not (root.live and isinstance(error, Absent)):  # not loaded, so nothing is tracked
+            losses.count(_CONNTRACK, error, limits=["conntrack"])
+        return None
 
 
-def _recorded(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) -> dict[int, Dump]:
-    """Return what a recorded tree holds: the maximum of one namespace, the host's."""
-    return {
-        inode: Dump(_time_wait_max(root, losses))
-        for inode, rows in members.items()
-        if any(row.pid == 1 for row in rows)
-    }
+def _recorded(root: ProcRoot, losses: Losses) -> Dump:
+    """Return what a recorded tree holds of the host's namespace: no socket, but the counters and maxima."""
+    time_wait_max, conntrack, found = _sysctls(root, losses, "1/")
+    return Dump(time_wait_max, conntrack, pools=found)
 
 
 def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterator[Gap]:
@@ -204,4 +262,11 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
         detail = "network namespaces whose sockets and TIME_WAIT maximum were not read: CAP_SYS_ADMIN lets enter them"
     else:
         detail = f"network namespaces that could not be entered: {errors[0]}"
-    yield Gap("netns-sockets", detail, len(errors), frozenset({"time-wait"}))
+    yield Gap("netns-sockets", detail, len(errors), frozenset({"time-wait", "conntrack"}))
+
+
+def _untracked(host: Dump | None) -> Iterator[Gap]:
+    """Say that an empty nf_conntrack is no sign of health: connections may be tracked elsewhere."""
+    if host is not None and not (host.conntrack and host.conntrack[0]):
+        detail = "nf_conntrack tracks nothing in the host's network namespace; what eBPF (Cilium) tracks does not show"
+        yield Gap("conntrack-empty", detail)

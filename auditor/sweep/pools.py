@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
-from auditor.kernel.procfs import sysctl
+from auditor.kernel.procfs import neigh_stat, sockstat, sysctl
 from auditor.kernel.procfs.fd import PTY_LINKS
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import BudgetHolding, Gap, Pool
@@ -56,6 +57,53 @@ def _ptys(top: ProcDirectory) -> Pool:
     return Pool("ptys", sysctl.read_number(top, "kernel/pty/nr"), max(0, maximum - reserve))
 
 
+def _orphans(top: ProcDirectory, task: str) -> Pool:
+    """`orphan` of sockstat, which every namespace shows of all."""
+    used = sockstat.read(top, task).orphans
+    return Pool("orphans", used, sysctl.read_number(top, "net/ipv4/tcp_max_orphans"))
+
+
+def _tcp_memory(top: ProcDirectory, task: str) -> Pool:
+    """`mem` of sockstat, in pages, against the third of tcp_mem; from the second on the kernel saves memory."""
+    _, pressure, maximum = sysctl.read_numbers(top, "net/ipv4/tcp_mem", 3)
+    return Pool("tcp-memory", sockstat.read(top, task).tcp_pages, maximum, pressure=pressure)
+
+
+def _udp_memory(top: ProcDirectory, task: str) -> Pool:
+    """The same of UDP."""
+    _, pressure, maximum = sysctl.read_numbers(top, "net/ipv4/udp_mem", 3)
+    return Pool("udp-memory", sockstat.read(top, task).udp_pages, maximum, pressure=pressure)
+
+
+def _neighbours(top: ProcDirectory, task: str, *, table: str) -> Pool:
+    """Entries of the table against its gc_thresh3. Those that the garbage collector leaves alone are in it: too many."""
+    family, scope = ("ipv4", "IPv4") if table == neigh_stat.IPV4 else ("ipv6", "IPv6")
+    used = neigh_stat.read_entries(top, table, task)
+    return Pool(
+        "neighbours", used, sysctl.read_number(top, f"net/{family}/neigh/default/gc_thresh3"), scope, estimate=True
+    )
+
+
+_NETWORK: tuple[tuple[str, str, Callable[[ProcDirectory, str], Pool]], ...] = (
+    ("orphans", "net/ipv4/tcp_max_orphans", _orphans),
+    ("tcp-memory", "net/ipv4/tcp_mem", _tcp_memory),
+    ("udp-memory", "net/ipv4/udp_mem", _udp_memory),
+    ("neighbours", "net/stat/arp_cache", partial(_neighbours, table=neigh_stat.IPV4)),
+    ("neighbours", "net/stat/ndisc_cache", partial(_neighbours, table=neigh_stat.IPV6)),
+)
+NETWORK = tuple(dict.fromkeys(limit for limit, _, _ in _NETWORK))
+"""Ids of the limits whose files are the initial network namespace's alone."""
+
+
+def network(task: str) -> list[Source]:
+    """Return the sources that are read in the host's network namespace, whose /proc/net is below `task`."""
+    return [Source(limit, file, partial(_through, read, task)) for limit, file, read in _NETWORK]
+
+
+def _through(read: Callable[[ProcDirectory, str], Pool], task: str, top: ProcDirectory) -> Pool:
+    return read(top, task)
+
+
 NODE = (Source("aio", "fs/aio-nr", _aio), Source("ptys", "kernel/pty", _ptys))
 
 
@@ -85,7 +133,7 @@ def read(root: ProcRoot, top: ProcDirectory, sources: Iterable[Source], losses: 
                 missing.add(source.limit)
             else:
                 losses.count(source.file, error, limits=[source.limit])
-    return Pools(tuple(found), frozenset(missing))
+    return Pools(tuple(found), frozenset(missing - {pool.limit for pool in found}))
 
 
 def with_holders(pools: Pools, comparer: Comparer) -> Pools:

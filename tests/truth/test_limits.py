@@ -3,6 +3,7 @@
 What is machine-wide is filled, never lowered, and given back when the workload ends.
 """
 
+import shutil
 import uuid
 from pathlib import Path
 
@@ -26,11 +27,11 @@ def pod(uid: str) -> Owner:
     return Owner(OwnerKind.POD, uid)
 
 
-def audit(sweeps: int = 1) -> tuple[NodeUsage, Assessment]:
+def audit(sweeps: int = 1, policy: Policy | None = None) -> tuple[NodeUsage, Assessment]:
     history = History()
     for turn in range(sweeps):
         usage = attribute(sweep(ProcRoot()), {})
-        assessment, history = assess(usage, history, Policy(), 1000.0 + 30 * turn)
+        assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
     return usage, assessment
 
 
@@ -69,3 +70,69 @@ def test_ptys(start: Start, uid: str) -> None:
     greatest = finding.consumers[0]
     assert (greatest.owner, greatest.used) == (pod(uid), many)
     assert "kernel.pty.max=8192" in finding.remedy
+
+
+def test_socket_memory_and_orphans(start: Start, uid: str) -> None:
+    truth = start("queued", uid)
+    usage, assessment = audit(policy=Policy({"tcp-memory": (0, 95), "udp-memory": (0, 95), "orphans": (0, None)}))
+    (row,) = (row for row in usage.owners if row.owner == pod(uid))
+    assert row.sockets is not None
+    assert row.sockets.orphans == truth["orphans"]
+    assert row.sockets.tcp_queued_bytes is not None
+    assert row.sockets.tcp_queued_bytes > truth["tcp"], "what the orphans could not send comes on top"
+    assert row.sockets.udp_queued_bytes is not None
+    assert row.sockets.udp_queued_bytes >= truth["udp"]
+    (tcp,) = findings(assessment, "tcp-memory")
+    _, pressure, maximum = map(int, Path("/proc/sys/net/ipv4/tcp_mem").read_text().split())
+    assert (tcp.maximum, tcp.severity) == (maximum, Severity.WARNING)
+    assert tcp.used is not None
+    assert 0 < tcp.used < pressure
+    assert (pod(uid), row.sockets.tcp_queued_bytes) in {(share.owner, share.used) for share in tcp.consumers}
+    assert f'net.ipv4.tcp_mem="{pressure * 2 * 3 // 4} {pressure * 2} {maximum * 2}"' in tcp.remedy
+    (udp,) = findings(assessment, "udp-memory")
+    assert (udp.consumers[0].owner, udp.consumers[0].unit) == (pod(uid), "bytes queued")
+    (orphans,) = readings(assessment, "orphans")
+    assert orphans.used is not None
+    assert orphans.used >= truth["orphans"]
+    assert orphans.maximum == sysctl("net/ipv4/tcp_max_orphans")
+    assert (pod(uid), truth["orphans"]) in {(share.owner, share.used) for share in orphans.consumers}
+    quiet = audit(sweeps=2)[1]
+    assert not [one for limit in ("tcp-memory", "udp-memory", "orphans") for one in findings(quiet, limit)]
+
+
+def test_neighbours(start: Start, uid: str) -> None:
+    if shutil.which("ip") is None:
+        pytest.skip("no ip(8) here")
+    assert not findings(audit()[1], "neighbours")
+    limit = sysctl("net/ipv4/neigh/default/gc_thresh3")
+    if limit > 4096:
+        pytest.skip("too many entries to make")
+    bound, permanent = limit * 3 // 4, 150
+    start("neighbours", uid, bound, permanent)
+    assessment = audit()[1]
+    (finding,) = findings(assessment, "neighbours")
+    shares = {share.owner: share.used or 0 for share in finding.consumers}
+    assert bound <= shares[pod(uid)] < bound + 8, "a bridge makes a few for multicast by itself"
+    assert finding.used is not None
+    assert bound <= finding.used <= sum(shares.values()) + 8, "permanent entries are beyond the collector's reach"
+    assert (finding.maximum, finding.severity, finding.scope) == (limit, Severity.WARNING, "node IPv4")
+    assert f"net.ipv4.neigh.default.gc_thresh3={max(4096, 2 * limit)}" in finding.remedy
+
+
+def test_conntrack(start: Start, uid: str) -> None:
+    if shutil.which("nft") is None:
+        pytest.skip("no nft(8) here")
+    if not Path("/proc/sys/net/netfilter/nf_conntrack_max").exists():
+        pytest.skip("nf_conntrack is not loaded")
+    assert not findings(audit()[1], "conntrack")
+    maximum = sysctl("net/netfilter/nf_conntrack_max")
+    if maximum > 300_000:
+        pytest.skip("too many connections to make")
+    truth = start("conntrack", uid, maximum * 78 // 100)
+    usage, assessment = audit(sweeps=2)
+    (netns,) = (netns for netns in usage.netns if netns.inode == truth["netns"])
+    assert (netns.owner, netns.conntrack, netns.conntrack_max) == (pod(uid), truth["tracked"], maximum)
+    (finding,) = findings(assessment, "conntrack")
+    assert (finding.subject.owner, finding.used, finding.severity) == (pod(uid), truth["tracked"], Severity.WARNING)
+    assert f"net.netfilter.nf_conntrack_max={1 << (2 * maximum - 1).bit_length()}" in finding.remedy
+    assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", f"pod {uid}"}

@@ -12,7 +12,9 @@ CONTAINER = "c" * 64
 FACTS = NodeFacts(
     file_handles=100, file_max=10_000, tasks=100, pid_max=10_000, threads_max=10_000, inotify_max_instances=128
 )
-POOLS = (Pool("aio", 0, 65_536), Pool("ptys", 2, 3072))
+POOLS = (Pool("aio", 0, 65_536), Pool("ptys", 2, 3072), Pool("orphans", 0, 100), Pool("tcp-memory", 10, 1000, pressure=700),
+    Pool("udp-memory", 10, 1000, pressure=700), Pool("neighbours", 3, 1024, "IPv4"), Pool("neighbours", 3, 1024, "IPv6"),
+)  # fmt: skip
 
 
 def cgroup(path: str) -> tuple[tuple[str, str], ...]:
@@ -35,6 +37,17 @@ def process(pid: int, cgroups: tuple[tuple[str, str], ...] = (), **fields: Any) 
     return Process(pid=pid, cgroups=cgroups, **facts)
 
 
+def netns(inode: int, **fields: Any) -> Netns:
+    facts: dict[str, Any] = {
+        "time_wait_buckets": 0,
+        "time_wait_max": 100,
+        "conntrack": 0,
+        "conntrack_max": 100,
+        "dumped": True,
+    }
+    return Netns(inode, **(facts | fields))
+
+
 def sample(
     processes: Sequence[Process], sockets: Sequence[SocketGroup] = (), facts: NodeFacts | None = None, **fields: Any
 ) -> NodeSample:
@@ -42,7 +55,7 @@ def sample(
     defaults: dict[str, Any] = {
         "at": 1000.0, "source": "procfs", "reason": "for a test", "kernel": "6.18.0", "host_netns": HOST_NETNS, "shared": (),
         "pools": POOLS,
-        "netns": tuple(Netns(inode, time_wait_buckets=0, time_wait_max=100, dumped=True) for inode in inodes),
+        "netns": tuple(netns(inode) for inode in inodes),
     }  # fmt: skip
     return NodeSample(
         facts=facts or FACTS,

@@ -1,7 +1,7 @@
 from collections.abc import Iterable, Sequence
 
 import pytest
-from samples import CONTAINER, POD_A, POD_B, in_pod, process, sample
+from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
@@ -153,6 +153,6 @@ def test_unlimited_is_never_a_percentage() -> None:
 
 
 def test_time_wait_of_a_pod_is_about_the_pod_and_only_warns() -> None:
-    netns = (Netns(7, time_wait_buckets=99, time_wait_max=100, dumped=True),)
-    (assessment,) = over([attribute(sample([process(1, in_pod(POD_A), netns=7)], netns=netns), NAMES)])
+    rooms = (netns(HOST_NETNS), netns(7, time_wait_buckets=99, time_wait_max=100))
+    (assessment,) = over([attribute(sample([process(1, in_pod(POD_A), netns=7)], netns=rooms), NAMES)])
     assert [(one.rule, one.severity, one.scope) for one in assessment.findings] == [("TimeWaitHigh", W, "shop/cart-0")]

@@ -26,6 +26,11 @@ RAW6: inuse 0
 FRAG6: inuse 0 memory 0
 """
 CGROUP = "0::/kubepods.slice/kubepods-pod0a1b2c3d_0a1b_0a1b_0a1b_0a1b2c3d4e5f.slice/cri-containerd-{id}.scope\n"
+NEIGHBOURS = """\
+entries  allocs   destroys hash_grows
+{count} 00000072 00000071 00000000
+{count} 0000007f 0000007e 00000000
+"""
 HOST_NETNS = 4026531840
 
 
@@ -61,6 +66,9 @@ def process(  # noqa: PLR0913 - the files of a process are this many
     (folder / "net").mkdir()
     (folder / "net" / "sockstat").write_text(SOCKSTAT)
     (folder / "net" / "sockstat6").write_text(SOCKSTAT6)
+    (folder / "net" / "stat").mkdir()
+    (folder / "net" / "stat" / "arp_cache").write_text(NEIGHBOURS.format(count="0000002a"))
+    (folder / "net" / "stat" / "ndisc_cache").write_text(NEIGHBOURS.format(count="00000007"))
     (folder / "fd").mkdir()
     for number, target in (fds or {}).items():
         os.symlink(target, folder / "fd" / str(number))
@@ -81,6 +89,13 @@ def node(root: Path, without: Iterable[str] = ()) -> None:
         "sys/kernel/pid_max": "4194304\n",
         "sys/kernel/threads-max": "254310\n",
         "sys/kernel/osrelease": "6.1.0-23-amd64\n",
+        "sys/net/ipv4/tcp_max_orphans": "131072\n",
+        "sys/net/ipv4/tcp_mem": "287898\t383867\t575796\n",
+        "sys/net/ipv4/udp_mem": "575799\t767734\t1151598\n",
+        "sys/net/ipv4/neigh/default/gc_thresh3": "1024\n",
+        "sys/net/ipv6/neigh/default/gc_thresh3": "1024\n",
+        "sys/net/netfilter/nf_conntrack_count": "31022\n",
+        "sys/net/netfilter/nf_conntrack_max": "262144\n",
         "sys/net/ipv4/tcp_max_tw_buckets": "131072\n",
     }
     for name, text in files.items():

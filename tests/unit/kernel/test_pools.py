@@ -28,10 +28,26 @@ def test_pools_of_a_recorded_tree(tree: Path) -> None:
     assert pool(sample, "ptys") == [("", 3, 3072, None)], "the reserve is the host's alone"
     (ptys,) = (one for one in sample.pools if one.limit == "ptys")
     assert [(held.holders, held.count) for held in ptys.holders] == [((1,), 2)]
+    assert pool(sample, "orphans") == [("", 0, 131_072, None)]
+    assert pool(sample, "tcp-memory") == [("", 4, 575_796, 383_867)]
+    assert pool(sample, "udp-memory") == [("", 2, 1_151_598, 767_734)]
+    assert pool(sample, "neighbours") == [("IPv4", 42, 1024, None), ("IPv6", 7, 1024, None)]
+    (netns,) = sample.netns
+    assert (netns.conntrack, netns.conntrack_max) == (31_022, 262_144)
     assert not sample.missing
 
 
-@pytest.mark.parametrize(("file", "limit"), [("fs/aio-nr", "aio"), ("kernel/pty/reserve", "ptys")])
+FILES = [
+    ("fs/aio-nr", "aio"),
+    ("kernel/pty/reserve", "ptys"),
+    ("net/ipv4/tcp_max_orphans", "orphans"),
+    ("net/ipv4/tcp_mem", "tcp-memory"),
+    ("net/ipv4/udp_mem", "udp-memory"),
+    ("net/netfilter/nf_conntrack_count", "conntrack"),
+]
+
+
+@pytest.mark.parametrize(("file", "limit"), FILES)
 def test_what_a_recorded_tree_lacks_is_a_gap_that_names_its_limit(tree: Path, file: str, limit: str) -> None:
     (tree / "sys" / file).unlink()
     sample = sweep(ProcRoot(str(tree)))

@@ -101,7 +101,9 @@ def held(*tables: tuple[int, list[tuple[str, int]], list[tuple[int, int]]]) -> H
 def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
     holdings = held((5, [], [(100, 3), (101, 4), (100, 9)]), (6, [], [(100, 3)]), (7, [], [(100, 1)]))
     assert holdings.holders_of == {100: (5, 6, 7), 101: (5,)}
-    inside = Dump(tcp=[(10, 100), (1, 0), (6, 0), (5, 0), (3, 0), (1, 555), (99, 101)], udp=[(7, 777)])
+    inside = Dump(
+        tcp=[(10, 100, 0), (1, 0, 5), (6, 0, 0), (5, 0, 0), (3, 0, 0), (1, 555, 7), (99, 101, 0)], udp=[(7, 777, 9)]
+    )
     groups = sockets.groups(
         ProcRoot("/nowhere"),
         [row(5), row(6), row(7)],
@@ -111,12 +113,12 @@ def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
     )
     assert set(groups) == {
         SocketGroup(1, "tcp", TcpState.LISTEN, (5, 6, 7), 1),
-        SocketGroup(1, "tcp", TcpState.ESTABLISHED, (), 2),
+        SocketGroup(1, "tcp", TcpState.ESTABLISHED, (), 2, 12),
         SocketGroup(1, "tcp", TcpState.TIME_WAIT, (), 1),
         SocketGroup(1, "tcp", TcpState.FIN_WAIT2, (), 1),
         SocketGroup(1, "tcp", TcpState.SYN_RECV, (), 1),
         SocketGroup(1, "tcp", TcpState.CLOSE, (5,), 1),
-        SocketGroup(1, "udp", None, (), 1),
+        SocketGroup(1, "udp", None, (), 1, 9),
     }
 
 
@@ -131,7 +133,7 @@ def test_a_socket_that_nobody_names_is_told() -> None:
 def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
     holdings = held()
     holdings.whole = False
-    inside = Dump(tcp=[(1, 555), (1, 0)], udp=[])
+    inside = Dump(tcp=[(1, 555, 0), (1, 0, 0)], udp=[])
     groups = sockets.groups(ProcRoot("/nowhere"), [], holdings, Dumps({1: None}, {1: inside}, (), 0.0), Budget(None))
     assert {group.holders for group in groups} == {None, ()}
 
@@ -202,7 +204,7 @@ def test_a_kernel_that_lists_no_tcp_is_a_gap_and_never_an_empty_namespace(
         raise error("sock_diag")
 
     monkeypatch.setattr(diag, "dump_tcp", fail)
-    dump = dumps._look(ProcRoot(), None, losses := Losses(), with_unix=False)
+    dump = dumps._look(ProcRoot(), None, losses := Losses(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.whole) == (None, False)
     assert len(list(losses.gaps())) == 1
 
@@ -222,4 +224,4 @@ def test_a_namespace_that_may_not_be_entered_is_denied(monkeypatch: pytest.Monke
     assert isinstance(visits[0].error, Denied)
     (gap,) = dumps._gaps(visits, ())  # type: ignore[arg-type]
     assert "CAP_SYS_ADMIN" in gap.detail
-    assert gap.limits == {"time-wait"}
+    assert gap.limits == {"time-wait", "conntrack"}

@@ -4,11 +4,13 @@ import pytest
 from publish.audits import HOSTILE, NAMES, NODE, crowded, judged, quiet, status, troubled
 from samples import POD_A, in_pod, process, sample
 
-from auditor.evaluate import LIMITS
+from auditor.attribute import attribute
+from auditor.evaluate import LIMITS, Policy, assess
 from auditor.model import Gap, NodeFacts, OwnerKind
 from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
 from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
 from auditor.publish.object import Status, plain
+from auditor.remember import History
 
 
 def bytes_of(one: Status) -> int:
@@ -130,7 +132,7 @@ def test_all_conditions_stand_from_the_first_write_on() -> None:
         "ConntrackPressure", "PIDPressure",
     ]  # fmt: skip
     assert conditions["FDPressure"].status == "False"
-    assert (conditions["ConntrackPressure"].status, conditions["ConntrackPressure"].reason) == ("Unknown", "NotAudited")
+    assert {one.status for name, one in conditions.items() if name.endswith("Pressure")} == {"False"}
     bad = {one.type: one for one in status(troubled()).conditions}
     assert (bad["FDPressure"].status, bad["FDPressure"].reason) == ("True", "ProcessFDsHigh")
     assert (bad["Healthy"].status, bad["InotifyPressure"].status) == ("False", "True")
@@ -141,6 +143,28 @@ def test_an_unreadable_limit_makes_its_condition_unknown() -> None:
     conditions = {one.type: one for one in status(judged(sample([process(1)], facts=facts))[0]).conditions}
     assert (conditions["PIDPressure"].status, conditions["PIDPressure"].reason) == ("Unknown", "Unreadable")
     assert conditions["Healthy"].status == "Unknown"
+
+
+def test_a_condition_whose_limits_this_node_does_not_have_is_unknown() -> None:
+    conditions = {
+        one.type: one for one in status(judged(sample([process(1)], missing=frozenset({"conntrack"})))[0]).conditions
+    }
+    assert (conditions["ConntrackPressure"].status, conditions["ConntrackPressure"].reason) == ("Unknown", "NotAudited")
+    assert conditions["Healthy"].status == "True"
+
+
+@pytest.mark.parametrize(
+    ("limit", "condition"),
+    [("time-wait", "PortPressure"), ("inotify-instances", "InotifyPressure"), ("conntrack", "ConntrackPressure")],
+)
+def test_a_condition_is_unknown_while_a_limit_that_feeds_it_is_unread_even_if_nobody_promised_it(
+    limit: str, condition: str
+) -> None:
+    seen = sample([process(1)], gaps=(Gap("denied", "not allowed", 1, frozenset({limit})),))
+    usage = attribute(seen, {})
+    assessment, _ = assess(usage, History(), Policy(promised=frozenset()), seen.at)
+    conditions = {one.type: one for one in status((seen, usage, assessment)).conditions}
+    assert (conditions[condition].status, conditions[condition].reason) == ("Unknown", "Unreadable")
 
 
 def test_a_transition_time_moves_only_with_the_status() -> None:
