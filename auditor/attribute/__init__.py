@@ -122,7 +122,14 @@ def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[Owner
     takers = _takers(budget.holders, owner_of)
     members = {usage.owner for usage in owners if budget.uid in usage.uids}
     return UserUsage(
-        budget.pool, budget.uid, budget.used, budget.limit, budget.exact, takers, frozenset(members | set(takers))
+        budget.pool,
+        budget.uid,
+        budget.used,
+        budget.limit,
+        budget.exact,
+        takers,
+        frozenset(members | set(takers)),
+        budget.scope,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from auditor.model import (
     Limit,
     NetnsUsage,
+    NodeFacts,
     NodeUsage,
     OwnerKind,
     OwnerUsage,
@@ -91,32 +92,46 @@ def pool(
     return read
 
 
-def inotify_instances(usage: NodeUsage) -> Iterator[Reading]:
-    """Instances of each user against max_user_instances.
+def per_user(
+    limit: str, maximum: Callable[[NodeFacts], Limit] = lambda _: None
+) -> Callable[[NodeUsage], Iterator[Reading]]:
+    """Return the reader of a pool that is kept per user.
 
-    A node without a single instance reads as the superuser's zero, so that the limit is seen to be watched.
+    Args:
+        limit: id of the limit.
+        maximum: what a user may have who has nothing yet. A node where nobody has any reads as the superuser's zero,
+            so that the limit is seen to be watched.
     """
-    rows = [user for user in usage.users if user.pool == "inotify-instances"]
-    if not rows:
-        blind = any("inotify-instances" in gap.limits for gap in usage.gaps)
-        rows = [UserUsage("inotify-instances", 0, None if blind else 0, usage.facts.inotify_max_instances, exact=False)]
-    for user in rows:
-        consumers = _greatest(usage.owners, lambda row, user=user: user.takers.get(row.owner))  # type: ignore[misc]
-        greatest = consumers[0].owner if consumers else None
-        yield Reading(
-            limit="inotify-instances",
-            key=f"user/{user.uid}",
-            scope=f"user {user.uid}",
-            used=user.used,
-            maximum=user.limit,
-            estimate=not user.exact,
-            consumers=consumers,
-            affected=tuple(
-                Share(row.owner, row.identity, user.takers.get(row.owner))
-                for row in usage.owners
-                if row.owner in user.members and row.owner != greatest
-            )[:SHARES_MAX],
-        )
+
+    def read(usage: NodeUsage) -> Iterator[Reading]:
+        rows = [user for user in usage.users if user.pool == limit]
+        if not rows and limit not in usage.missing:
+            blind = any(limit in gap.limits for gap in usage.gaps)
+            rows = [UserUsage(limit, 0, None if blind else 0, maximum(usage.facts), exact=False)]
+        for user in rows:
+            yield _of_user(user, usage.owners)
+
+    return read
+
+
+def _of_user(user: UserUsage, owners: Iterable[OwnerUsage]) -> Reading:
+    owners = tuple(owners)
+    consumers = _greatest(owners, lambda row: user.takers.get(row.owner))
+    greatest = consumers[0].owner if consumers else None
+    return Reading(
+        limit=user.pool,
+        key="/".join(filter(None, (f"user/{user.uid}", user.scope))),
+        scope=" ".join(filter(None, (f"user {user.uid}", user.scope))),
+        used=user.used,
+        maximum=user.limit,
+        estimate=not user.exact,
+        consumers=consumers,
+        affected=tuple(
+            Share(row.owner, row.identity, user.takers.get(row.owner))
+            for row in owners
+            if row.owner in user.members and row.owner != greatest
+        )[:SHARES_MAX],
+    )
 
 
 def time_wait(usage: NodeUsage) -> Iterator[Reading]:

@@ -55,6 +55,35 @@ def inotify_instances(reading: Reading) -> str:
     )
 
 
+def inotify_watches(reading: Reading) -> str:
+    """fs.inotify.max_user_watches; each watch in use takes about 1 KiB of kernel memory."""
+    wanted = _doubled(reading.maximum, 524_288)
+    return (
+        f"sysctl -w fs.inotify.max_user_watches={wanted} ({count(wanted)} watches for each user, about 1 KiB of memory "
+        "for each in use; takes effect at once, no restart)"
+    )
+
+
+def epoll_watches(reading: Reading) -> str:
+    """fs.epoll.max_user_watches; each watch in use takes about 160 bytes of kernel memory."""
+    wanted = _doubled(reading.maximum, 1_048_576)
+    return (
+        f"sysctl -w fs.epoll.max_user_watches={wanted} ({count(wanted)} watches for each user; takes effect at once, "
+        "no restart)"
+    )
+
+
+def keys(reading: Reading) -> str:
+    """kernel.keys.maxkeys or maxbytes; for root root_maxkeys and root_maxbytes."""
+    what, least = ("maxbytes", 25_000) if reading.scope.endswith("bytes") else ("maxkeys", 1000)
+    root = "root_" if reading.key.split("/")[1] == "0" else ""
+    wanted = _doubled(reading.maximum, least)
+    return (
+        f"sysctl -w kernel.keys.{root}{what}={wanted} (takes effect at once, no restart); containers of one user share "
+        "it, and each takes a session keyring unless the runtime is told not to"
+    )
+
+
 def pids(reading: Reading) -> str:
     """kernel.pid_max, up to the kernel's own end."""
     wanted = min(_doubled(reading.maximum, 65_536), _PID_MAX_LIMIT)

@@ -30,16 +30,34 @@ def file_handles(reading: Reading) -> str:
 
 def inotify_instances(reading: Reading) -> str:
     """Which user, how many, and who fails next."""
+    return _of_user(reading, "inotify instances", "inotify_init()", "too many open files")
+
+
+def inotify_watches(reading: Reading) -> str:
+    """Which user, how many, and who fails next."""
+    return _of_user(reading, "inotify watches", "inotify_add_watch()", "no space left on device")
+
+
+def epoll_watches(reading: Reading) -> str:
+    """Which user, how many, and who fails next."""
+    return _of_user(reading, "epoll watches", "epoll_ctl()", "no space left on device")
+
+
+def keys(reading: Reading) -> str:
+    """Which user, how many keys or bytes of them, and who fails next."""
+    noun = "bytes of keys" if reading.scope.endswith("bytes") else "keys"
+    return _of_user(reading, noun, "add_key()", "disk quota exceeded")
+
+
+def _of_user(reading: Reading, noun: str, call: str, error: str) -> str:
     about = "about " if reading.estimate else ""
-    next_one = "the next inotify_init() of this user fails with EMFILE"
+    user = " ".join(reading.scope.split(" ")[:2])
+    next_one = f'the next {call} of this user fails with "{error}"'
     if reading.affected:
         first = reading.affected[0]
-        next_one = (
-            f'{owner_name(first.owner, first.identity)} and others of this user fail next with "too many open files"'
-        )
-        if len(reading.affected) == 1:
-            next_one = f'{owner_name(first.owner, first.identity)} fails next with "too many open files"'
-    return f"{reading.scope} holds {about}{_share(reading)} inotify instances{_use(reading)}; {next_one}"
+        others = " and others of this user fail" if len(reading.affected) > 1 else " fails"
+        next_one = f'{owner_name(first.owner, first.identity)}{others} next with "{error}"'
+    return f"{user} holds {about}{_share(reading)} {noun}{_use(reading)}; {next_one}"
 
 
 def pids(reading: Reading) -> str:

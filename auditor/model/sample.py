@@ -159,15 +159,16 @@ class BudgetHolding:
 
 @dataclass(frozen=True, slots=True)
 class UserBudget:
-    """A pool that the kernel keeps per user (ucounts), such as inotify instances.
+    """A pool that the kernel keeps per user, such as inotify instances.
 
     Attributes:
         pool: id of the limit, `inotify-instances`.
         uid: the user who is charged.
-        used: distinct objects charged; one shared over fork counts once.
+        used: distinct objects charged; one shared over fork counts once. `None`: some could not be counted.
         limit: the effective maximum.
         exact: read from the kernel's own counter. False: added up from descriptors, which misses user namespaces.
         holders: the objects found in descriptor tables, each once, with everyone who refers to it.
+        scope: tells several pools of one limit apart (`bytes` of keys); else empty.
     """
 
     pool: str
@@ -176,6 +177,7 @@ class UserBudget:
     limit: Limit
     exact: bool
     holders: tuple[BudgetHolding, ...] = ()
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +214,8 @@ class NodeFacts:
         pid_max: kernel.pid_max, which counts tasks, not processes.
         threads_max: kernel.threads-max.
         inotify_max_instances: fs.inotify.max_user_instances.
+        inotify_max_watches: fs.inotify.max_user_watches.
+        epoll_max_watches: fs.epoll.max_user_watches.
     """
 
     file_handles: int | None = None
@@ -220,6 +224,8 @@ class NodeFacts:
     pid_max: Limit = None
     threads_max: Limit = None
     inotify_max_instances: Limit = None
+    inotify_max_watches: Limit = None
+    epoll_max_watches: Limit = None
 
 
 @dataclass(frozen=True, slots=True)

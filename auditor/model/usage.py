@@ -166,6 +166,7 @@ class UserUsage:
     exact: bool
     takers: Mapping[Owner, int] = field(default_factory=dict)
     members: frozenset[Owner] = frozenset()
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)

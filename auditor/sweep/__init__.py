@@ -10,9 +10,9 @@ from auditor.kernel import kcmp
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeSample, SharedDescriptions
-from auditor.sweep import descriptions, descriptors, dumps, inotify, namespaces, node, pools, processes, sockets, tables
+from auditor.sweep import descriptions, descriptors, dumps, namespaces, node, pools, processes, sockets, tables, users
 from auditor.sweep.budget import Budget
-from auditor.sweep.losses import Losses
+from auditor.sweep.losses import OF_DESCRIPTORS, Losses
 from auditor.sweep.processes import Row
 
 __all__ = ["SweepError", "sweep"]
@@ -47,6 +47,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
     shared, gap = _shared(rows, comparer, budget)
     facts, release = node.take(root, losses)
+    per_user = users.take(root, rows, comparer, facts, losses, budget)
     found = pools.with_holders(pools.take(root, losses), comparer) + network.pools
     return NodeSample(
         at=time.time(),
@@ -59,9 +60,9 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
         host_netns=next((row.netns for row in rows if row.pid == 1), None),
         sockets=groups,
         shared=shared,
-        budgets=inotify.budgets(rows, comparer, facts.inotify_max_instances),
+        budgets=tuple(per_user.found),
         pools=found.found,
-        missing=found.missing,
+        missing=found.missing | per_user.missing,
         vanished=losses.vanished,
         denied=len(losses.denied_pids),
         sweep_seconds=time.monotonic() - began,
@@ -72,6 +73,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
             *holdings.gaps(),
             *network.gaps,
             *found.gaps(),
+            *per_user.gaps,
             *sockets.gaps(groups),
             *gap,
             *_shared_tables(refused),
@@ -98,9 +100,7 @@ def _hidden(root: ProcRoot, rows: list[Row]) -> list[Gap]:
         gaps.append(Gap("pid-namespace", detail))
     if root.live and all(row.pid != 1 for row in rows):
         detail = f"{root.path} shows some processes only (mounted with hidepid): root with CAP_SYS_PTRACE sees all"
-        gaps.append(
-            Gap("hidden-processes", detail, limits=frozenset({"process-fds", "inotify-instances", "time-wait"}))
-        )
+        gaps.append(Gap("hidden-processes", detail, limits=OF_DESCRIPTORS | {"process-fds", "time-wait"}))
     return gaps
 
 

@@ -46,14 +46,18 @@ class Comparer:
             self._known[target] = known
         return known
 
-    def holders(self, links: Iterable[str]) -> Iterator[tuple[int, ...]]:
-        """Yield the pids that refer to each description under some links; one that cannot be compared stands alone."""
+    def descriptions(self, links: Iterable[str]) -> Iterator[list[Descriptor]]:
+        """Yield all who refer to each description under some links; one that cannot be compared stands alone."""
         for link in links:
-            if link not in self.holdings.others:
-                continue
-            groups = self.groups(link)
-            for group in [*groups.known, *([alone] for alone in groups.refused)]:
-                yield tuple(sorted({pid for _, _, pid in group}))
+            if link in self.holdings.others:
+                groups = self.groups(link)
+                yield from groups.known
+                yield from ([alone] for alone in groups.refused)
+
+    def seconds(self, link: str) -> float:
+        """Return the CPU seconds that comparing what is under a link will take; none if that was done before."""
+        size = len(self.holdings.others[link])
+        return 0.0 if link in self._known or not self.usable else COMPARISON_SECONDS * size * math.log2(max(2, size))
 
 
 def estimated_seconds(holdings: Holdings) -> float:

@@ -10,7 +10,7 @@ from auditor.kernel.procfs import fd, stat
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap
 from auditor.sweep.budget import Budget
-from auditor.sweep.losses import Losses
+from auditor.sweep.losses import OF_DESCRIPTORS, Losses
 from auditor.sweep.processes import Row
 
 MAXIMUM_DESCRIPTORS = 200_000
@@ -72,7 +72,7 @@ class Holdings:
                 "fd-kinds",
                 "processes whose descriptors were counted but not told apart: the CPU budget was spent",
                 self.unclassified,
-                frozenset({"inotify-instances"}),
+                OF_DESCRIPTORS,
             )
 
 

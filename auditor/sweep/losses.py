@@ -9,21 +9,24 @@ from auditor.model import Gap
 
 T = TypeVar("T")
 
+OF_DESCRIPTORS = frozenset({"inotify-instances", "inotify-watches", "epoll-watches"})
+"""Limits whose use is added up from what descriptors refer to."""
+
 _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
     "process": (
         "denied-processes",
         "processes hidden by the mount option hidepid: CAP_SYS_PTRACE shows them",
-        frozenset({"process-fds", "inotify-instances"}),
+        OF_DESCRIPTORS | {"process-fds"},
     ),
     "fd": (
         "denied-fds",
         "processes whose descriptors could not be counted: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, or Linux 6.2, show them",
-        frozenset({"process-fds", "inotify-instances"}),
+        OF_DESCRIPTORS | {"process-fds"},
     ),
     "fd-kinds": (
         "denied-fd-kinds",
         "processes whose descriptors could be counted but not told apart: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH show them",
-        frozenset({"inotify-instances"}),
+        OF_DESCRIPTORS,
     ),
     "netns": (
         "denied-netns",
@@ -32,11 +35,11 @@ _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
     ),
 }
 _LIMITS = {
-    "stat": frozenset({"process-fds", "inotify-instances"}),
+    "stat": OF_DESCRIPTORS | {"process-fds"},
     "limits": frozenset({"process-fds"}),
-    "fd": frozenset({"process-fds", "inotify-instances"}),
-    "fd-kinds": frozenset({"inotify-instances"}),
-    "status": frozenset({"inotify-instances"}),
+    "fd": OF_DESCRIPTORS | {"process-fds"},
+    "fd-kinds": OF_DESCRIPTORS,
+    "status": OF_DESCRIPTORS,
     "netns": frozenset({"time-wait"}),
     "sockstat": frozenset({"time-wait"}),
     "fs/file-nr": frozenset({"file-handles"}),
@@ -45,6 +48,8 @@ _LIMITS = {
     "kernel/pid_max": frozenset({"pids"}),
     "kernel/threads-max": frozenset({"threads"}),
     "fs/inotify/max_user_instances": frozenset({"inotify-instances"}),
+    "fs/inotify/max_user_watches": frozenset({"inotify-watches"}),
+    "fs/epoll/max_user_watches": frozenset({"epoll-watches"}),
     "net/ipv4/tcp_max_tw_buckets": frozenset({"time-wait"}),
 }
 

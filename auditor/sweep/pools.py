@@ -1,5 +1,6 @@
 """Pools of the whole node, whose use and limit the kernel states side by side. A new one is one row here."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -151,7 +152,5 @@ def held(comparer: Comparer, links: Iterable[str]) -> tuple[BudgetHolding, ...]:
 
     Where descriptors cannot be compared each counts as a description of its own.
     """
-    counts: dict[tuple[int, ...], int] = {}
-    for holders in comparer.holders(links):
-        counts[holders] = counts.get(holders, 0) + 1
+    counts = Counter(tuple(sorted({pid for _, _, pid in description})) for description in comparer.descriptions(links))
     return tuple(BudgetHolding(holders, number) for holders, number in sorted(counts.items()))

@@ -136,3 +136,32 @@ def test_conntrack(start: Start, uid: str) -> None:
     assert (finding.subject.owner, finding.used, finding.severity) == (pod(uid), truth["tracked"], Severity.WARNING)
     assert f"net.netfilter.nf_conntrack_max={1 << (2 * maximum - 1).bit_length()}" in finding.remedy
     assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", f"pod {uid}"}
+
+
+def test_watches_and_keys_of_a_user(start: Start, uid: str) -> None:
+    user, watches, polled, keys = 54_321, 700, 300, 180
+    assert not findings(audit()[1], "keys")
+    start("watches", uid, user, watches, polled, keys)
+    assessment = audit()[1]
+    for limit, used, maximum in (
+        ("inotify-watches", watches, sysctl("fs/inotify/max_user_watches")),
+        ("epoll-watches", polled, sysctl("fs/epoll/max_user_watches")),
+    ):
+        (reading,) = (one for one in readings(assessment, limit) if one.scope == f"user {user}")
+        assert (reading.used, reading.maximum, reading.estimate) == (used, maximum, True)
+        assert [(share.owner, share.used) for share in reading.consumers] == [(pod(uid), used)], "once, though shared"
+        assert not findings(assessment, limit)
+    if sysctl("kernel/keys/maxkeys") != 200:
+        pytest.skip("another quota of keys")
+    (finding,) = findings(assessment, "keys")
+    assert (finding.scope, finding.used, finding.maximum) == (f"user {user}", keys + 1, 200), "and the keyring"
+    assert (finding.severity, [share.owner for share in finding.affected]) == (Severity.WARNING, [pod(uid)])
+    assert "kernel.keys.maxkeys=1024" in finding.remedy
+
+
+def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str) -> None:
+    start("watches", uid, 54_321, 700, 1, 1)
+    assessment = audit(policy=Policy({"inotify-watches": (0, None)}))[1]
+    (finding,) = (one for one in findings(assessment, "inotify-watches") if one.scope == "user 54321")
+    assert finding.message.startswith("user 54321 holds about 700 of ")
+    assert "fs.inotify.max_user_watches=" in finding.remedy

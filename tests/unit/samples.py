@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from auditor.model import Kind, Netns, NodeFacts, NodeSample, Pool, Process, SocketGroup
+from auditor.model import Kind, Netns, NodeFacts, NodeSample, Pool, Process, SocketGroup, UserBudget
 
 HOST_NETNS = 1
 POD_A = "11111111-1111-1111-1111-111111111111"
 POD_B = "22222222-2222-2222-2222-222222222222"
 CONTAINER = "c" * 64
 FACTS = NodeFacts(
-    file_handles=100, file_max=10_000, tasks=100, pid_max=10_000, threads_max=10_000, inotify_max_instances=128
-)
+    file_handles=100, file_max=10_000, tasks=100, pid_max=10_000, threads_max=10_000, inotify_max_instances=128,
+    inotify_max_watches=1000, epoll_max_watches=1000,
+)  # fmt: skip
+KEYS = (UserBudget("keys", 0, 8, 1000, exact=True), UserBudget("keys", 0, 40, 25_000, exact=True, scope="bytes"))
 POOLS = (Pool("aio", 0, 65_536), Pool("ptys", 2, 3072), Pool("orphans", 0, 100), Pool("tcp-memory", 10, 1000, pressure=700),
     Pool("udp-memory", 10, 1000, pressure=700), Pool("neighbours", 3, 1024, "IPv4"), Pool("neighbours", 3, 1024, "IPv6"),
 )  # fmt: skip
@@ -57,6 +59,7 @@ def sample(
         "pools": POOLS,
         "netns": tuple(netns(inode) for inode in inodes),
     }  # fmt: skip
+    fields["budgets"] = (*fields.get("budgets", ()), *KEYS)
     return NodeSample(
         facts=facts or FACTS,
         processes=tuple(processes),

@@ -19,6 +19,7 @@ from auditor.model import (
     Severity,
     SocketGroup,
     TcpState,
+    UserBudget,
 )
 from auditor.remember import History
 
@@ -154,3 +155,41 @@ def test_a_limit_this_node_does_not_have_is_neither_read_nor_missed() -> None:
     assessment = judged(seen)
     assert not {"aio", "conntrack"} & {one.limit for one in assessment.readings}
     assert (assessment.unreadable, assessment.findings) == (frozenset(), ())
+
+
+def of_user(pool: str, used: int | None, limit: int, uid: int = 10001, scope: str = "", **fields: Any) -> NodeSample:
+    budget = UserBudget(pool, uid, used, limit, exact=pool == "keys", scope=scope, **fields)
+    rows = [process(10, in_pod(POD_A), netns=7, uid=uid), process(20, in_pod(POD_B), netns=8, uid=uid), process(1)]
+    return sample(rows, budgets=(budget,))
+
+
+USERS = [
+    ("inotify-watches", "", 10001, "fs.inotify.max_user_watches=524288 (524,288 watches"),
+    ("epoll-watches", "", 10001, "fs.epoll.max_user_watches=1048576"),
+    ("keys", "", 10001, "kernel.keys.maxkeys=1024"),
+    ("keys", "bytes", 10001, "kernel.keys.maxbytes=32768"),
+    ("keys", "", 0, "kernel.keys.root_maxkeys=1024"),
+]
+
+
+@pytest.mark.parametrize(("pool", "scope", "uid", "remedy"), USERS)
+def test_a_users_pool_is_silent_then_warns_then_cries(pool: str, scope: str, uid: int, remedy: str) -> None:
+    assert judged(of_user(pool, 79, 100, uid, scope)).findings == ()
+    finding = only(judged(of_user(pool, 80, 100, uid, scope)))
+    assert (finding.severity, finding.limit, finding.subject.owner) == (W, pool, None)
+    assert finding.scope == f"user {uid} {scope}".strip()
+    assert remedy in finding.remedy
+    assert only(judged(of_user(pool, 95, 100, uid, scope))).severity is C
+
+
+def test_who_holds_the_watches_and_who_fails_next() -> None:
+    finding = only(judged(of_user("inotify-watches", 90, 100, holders=(BudgetHolding((10,), 90),))))
+    assert takers(finding) == [("shop/cart-0", 90, None)]
+    assert finding.message == (
+        "user 10001 holds about 90 of 100 inotify watches (90 %); logging/tail-x fails next with "
+        '"no space left on device"'
+    )
+
+
+def test_a_user_of_whom_a_part_is_unknown_is_unknown() -> None:
+    assert judged(of_user("inotify-watches", None, 100)).unreadable == {"inotify-watches"}

@@ -26,6 +26,11 @@ RAW6: inuse 0
 FRAG6: inuse 0 memory 0
 """
 CGROUP = "0::/kubepods.slice/kubepods-pod0a1b2c3d_0a1b_0a1b_0a1b_0a1b2c3d4e5f.slice/cri-containerd-{id}.scope\n"
+FDINFO = {
+    "anon_inode:inotify": "pos:\t0\nflags:\t00\nmnt_id:\t15\nino:\t55\n"
+    + "inotify wd:2 ino:2b sdev:800001 mask:8 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:a1\n" * 3,
+    "anon_inode:[eventpoll]": "pos:\t0\nflags:\t02\ntfd:        5 events:       19 data:  5 pos:0 ino:3 sdev:8\n",
+}
 NEIGHBOURS = """\
 entries  allocs   destroys hash_grows
 {count} 00000072 00000071 00000000
@@ -72,6 +77,8 @@ def process(  # noqa: PLR0913 - the files of a process are this many
     (folder / "fd").mkdir()
     for number, target in (fds or {}).items():
         os.symlink(target, folder / "fd" / str(number))
+        (folder / "fdinfo").mkdir(exist_ok=True)
+        (folder / "fdinfo" / str(number)).write_text(FDINFO.get(target, "pos:\t0\nflags:\t02\n"))
     return folder
 
 
@@ -81,6 +88,9 @@ def node(root: Path, without: Iterable[str] = ()) -> None:
         "sys/fs/file-nr": "9312\t0\t9223372036854775807\n",
         "sys/fs/file-max": "9223372036854775807\n",
         "sys/fs/inotify/max_user_instances": "128\n",
+        "sys/fs/inotify/max_user_watches": "524288\n",
+        "sys/fs/epoll/max_user_watches": "1795000\n",
+        "key-users": "    0:    11 10/10 5/1000000 70/25000000\n 1000:     2 2/2 2/200 24/20000\n",
         "sys/fs/aio-nr": "2048\n",
         "sys/fs/aio-max-nr": "65536\n",
         "sys/kernel/pty/nr": "3\n",

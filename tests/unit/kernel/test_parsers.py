@@ -16,6 +16,7 @@ from auditor.kernel.procfs import (
     cgroup,
     fd,
     file_nr,
+    key_users,
     limits,
     loadavg,
     mountinfo,
@@ -122,6 +123,11 @@ MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
         (loadavg.parse_tasks, b"0.00 0.01 0.05 2/1031 99\n", 1031),
         (sysctl.parse_number, b"4194304\n", 4194304),
         (lambda data: sysctl.parse_numbers(data, 3), b"287898\t383867\t575796\n", (287898, 383867, 575796)),
+        (
+            key_users.parse,
+            b"    0:   103 102/102 98/1000000 2121/25000000\n",
+            [key_users.KeyUser(0, 98, 10**6, 2121, 25_000_000)],
+        ),
         (neigh_stat.parse_entries, recorded.NEIGHBOURS.format(count="0000002a").encode(), 42),
         (lambda text: ns.parse_net(text.decode()), b"net:[4026531840]", 4026531840),
     ],
@@ -140,6 +146,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "loadavg": loadavg.parse_tasks,
     "sysctl": sysctl.parse_number,
     "sysctls": lambda data: sysctl.parse_numbers(data, 3),
+    "key_users": key_users.parse,
     "neigh_stat": neigh_stat.parse_entries,
     "mountinfo": mountinfo.parse_namespaces,
     "ns": lambda data: ns.parse_net(data.decode("utf-8", "surrogateescape")),
@@ -341,6 +348,19 @@ def test_the_family_of_a_protocol(name: str, family: str) -> None:
 
 
 def test_every_parser_is_fuzzed() -> None:
-    modules: list[Any] = [stat, status, limits, cgroup, sockstat, file_nr, loadavg, mountinfo, neigh_stat, ns, sysctl]
+    modules: list[Any] = [
+        stat,
+        status,
+        limits,
+        cgroup,
+        sockstat,
+        file_nr,
+        loadavg,
+        mountinfo,
+        key_users,
+        neigh_stat,
+        ns,
+        sysctl,
+    ]
     parsers = {(module.__name__, name) for module in modules for name in vars(module) if name.startswith("parse")}
     assert len(parsers) == len(PARSERS)

@@ -58,8 +58,14 @@ def test_a_whole_tree(tree: Path) -> None:
     assert (sample.kernel, sample.source, sample.host_netns) == ("6.1.0-23-amd64", "procfs", recorded.HOST_NETNS)
     (netns,) = sample.netns
     assert (netns.time_wait_buckets, netns.tcp_in_use, netns.time_wait_max, netns.dumped) == (12, 10, 131072, False)
-    (budget,) = sample.budgets
-    assert (budget.uid, budget.used, budget.limit, budget.exact) == (1000, 1, 128, False)
+    assert [(one.pool, one.scope, one.uid, one.used, one.limit, one.exact) for one in sample.budgets] == [
+        ("inotify-instances", "", 1000, 1, 128, False),
+        ("inotify-watches", "", 1000, 3, 524_288, False),
+        ("keys", "", 0, 5, 1_000_000, True),
+        ("keys", "bytes", 0, 70, 25_000_000, True),
+        ("keys", "", 1000, 2, 200, True),
+        ("keys", "bytes", 1000, 24, 20_000, True),
+    ]
     assert sample.shared is None
     assert {"netns-sockets", "socket-protocols", "open-descriptions"} == set(gaps(sample))
 
@@ -80,6 +86,9 @@ FILES = [
     ("sys/kernel/pid_max", "pids"),
     ("sys/kernel/threads-max", "threads"),
     ("sys/fs/inotify/max_user_instances", "inotify-instances"),
+    ("sys/fs/inotify/max_user_watches", "inotify-watches"),
+    ("sys/fs/epoll/max_user_watches", "epoll-watches"),
+    ("key-users", "keys"),
     ("sys/net/ipv4/tcp_max_tw_buckets", "time-wait"),
 ]
 
@@ -110,6 +119,19 @@ def test_a_malformed_file_is_a_gap_with_an_example(tree: Path, name: str, limit:
     (gap,) = (gap for gap in sample.gaps if gap.id == "malformed")
     assert limit in gap.limits
     assert gap.count == 1
+
+
+def test_an_instance_whose_watches_cannot_be_read_is_unknown_not_empty(tree: Path) -> None:
+    shutil.rmtree(tree / "40" / "fdinfo")
+    sample = taken(tree)
+    assert [one.used for one in sample.budgets if one.pool == "inotify-watches"] == [None]
+    assert gaps(sample)["absent-files"] == {"inotify-watches"}
+
+
+def test_without_a_budget_watches_are_not_counted(tree: Path) -> None:
+    sample = sweep(ProcRoot(str(tree)), classify_seconds=0)
+    assert not [one for one in sample.budgets if one.pool != "keys"]
+    assert gaps(sample)["fd-kinds"] == {"inotify-instances", "inotify-watches", "epoll-watches"}
 
 
 def test_a_process_without_stat_cannot_be_named(tree: Path) -> None:

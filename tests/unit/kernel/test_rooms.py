@@ -14,7 +14,7 @@ from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.root import ProcRoot
 from auditor.model import Kind, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, inotify, sockets, sweep
+from auditor.sweep import descriptions, descriptors, dumps, sockets, sweep, users
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
 from auditor.sweep.dumps import Dump, Dumps
@@ -178,11 +178,12 @@ def test_an_instance_is_charged_to_its_oldest_holder(monkeypatch: pytest.MonkeyP
     holdings = held((5, [(link, 3)], []), (6, [(link, 3), (link, 4)], []))
     rows = [row(5, uid=1000, start=7), row(6, uid=0, start=9)]
     same = {(5, 3): 1, (6, 3): 1, (6, 4): 2}
-    (root, user) = inotify.budgets(rows, comparer(holdings, same, monkeypatch), 128)
+    by_pid = {one.pid: one for one in rows}
+    (root, user) = users.instances(by_pid, comparer(holdings, same, monkeypatch), 128)
     assert [(root.uid, root.used), (user.uid, user.used)] == [(0, 1), (1000, 1)]
     assert user.holders[0].holders == (5, 6)
     unusable = descriptions.Comparer(holdings, {5: 5, 6: 6}, usable=False)
-    assert {one.uid: one.used for one in inotify.budgets(rows, unusable, 128)} == {0: 2, 1000: 1}, "an upper bound"
+    assert {one.uid: one.used for one in users.instances(by_pid, unusable, 128)} == {0: 2, 1000: 1}, "an upper bound"
 
 
 def test_no_thread_to_spare_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
