@@ -12,6 +12,7 @@ from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
 from auditor.attribute.sockets import netns_owners, sockets_by_owner
 from auditor.model import (
     BudgetHolding,
+    CgroupTasks,
     Gap,
     NetnsUsage,
     NodeSample,
@@ -24,8 +25,10 @@ from auditor.model import (
     Pool,
     PoolUsage,
     Process,
+    TaskLimit,
     UserBudget,
     UserUsage,
+    cgroup_path,
 )
 
 __all__ = ["attribute", "locate"]
@@ -82,6 +85,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         ),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
         pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
+        task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
         missing=sample.missing,
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
     )
@@ -138,6 +142,17 @@ def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, O
     for inode, number in pool.by_netns.items():
         takers[answers_for.get(inode, HOST.owner)] += number
     return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+
+
+def _task_limit(cgroup: CgroupTasks, processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> TaskLimit:
+    place = locate([("pids", cgroup.path)])
+    takers: Counter[Owner] = Counter()
+    if place.owner == HOST.owner and 2 * cgroup.used >= cgroup.limit:  # nobody asks of one that is half empty
+        for process in processes:
+            path = cgroup_path(process.cgroups, "pids")
+            if path is not None and f"{path}/".startswith(f"{cgroup.path}/"):
+                takers[owner_of[process.pid]] += process.threads or 0
+    return TaskLimit(place.owner, place.container, cgroup.path, cgroup.used, cgroup.limit, dict(takers))
 
 
 def _takers(holdings: Iterable[BudgetHolding], owner_of: Mapping[int, Owner]) -> dict[Owner, int]:

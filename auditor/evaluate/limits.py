@@ -111,8 +111,8 @@ LIMITS = (
     LimitRow(
         id="pids",
         rule="PIDsHigh",
-        scope="node",
-        title="tasks against kernel.pid_max, which counts every thread",
+        scope="node, pod",
+        title="tasks against kernel.pid_max, which counts every thread, and those of a pod or unit against its pids.max",
         warning=80,
         critical=95,
         steady=False,

@@ -1,12 +1,13 @@
 """How each limit is read from a node's usage: one function a limit, named after it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from auditor.model import (
     Limit,
     NetnsUsage,
     NodeFacts,
     NodeUsage,
+    Owner,
     OwnerKind,
     OwnerUsage,
     PoolUsage,
@@ -14,11 +15,13 @@ from auditor.model import (
     Share,
     SocketUse,
     Subject,
+    TaskLimit,
     UserUsage,
 )
-from auditor.model.words import owner_name
+from auditor.model.words import bounded, clean, owner_name
 
 SHARES_MAX = 5
+_PATH_BYTES = 200
 
 
 def process_fds(usage: NodeUsage) -> Iterator[Reading]:
@@ -58,8 +61,28 @@ def file_handles(usage: NodeUsage) -> Iterator[Reading]:
 
 
 def pids(usage: NodeUsage) -> Iterator[Reading]:
-    """Tasks against pid_max, which counts every thread."""
+    """Tasks against pid_max, which counts every thread, and against pids.max of each cgroup that has one."""
     yield from _tasks("pids", usage, usage.facts.pid_max)
+    rows = {row.owner: row for row in usage.owners}
+    yield from _fullest_of_each(_of_cgroup(limit, rows) for limit in usage.task_limits)
+
+
+def _of_cgroup(limit: TaskLimit, rows: Mapping[Owner, OwnerUsage]) -> Reading:
+    row = rows.get(limit.owner)
+    if row is None or limit.owner.kind is OwnerKind.HOST:
+        path = bounded(clean(limit.path), _PATH_BYTES)
+        shares = _greatest(rows.values(), lambda row: limit.takers.get(row.owner))
+        return Reading("pids", f"cgroup{path}", f"cgroup {path}", limit.used, limit.limit, consumers=shares)
+    names = {container.id: container.name for container in row.containers if container.id}
+    label = names.get(limit.container or "") or limit.container
+    return Reading(
+        limit="pids",
+        key="/".join(filter(None, (_owner_key(row), label))),
+        scope=" ".join(filter(None, (owner_name(row.owner, row.identity), (label or "")[:63]))),
+        used=limit.used,
+        maximum=limit.limit,
+        subject=Subject(row.owner, row.identity, label),
+    )
 
 
 def threads(usage: NodeUsage) -> Iterator[Reading]:
@@ -153,16 +176,21 @@ def _per_netns(
     Where several would go by one name (an owner with many, mounts without a process) the fullest speaks for them.
     """
     rows = {row.owner: row for row in usage.owners}
+    yield from _fullest_of_each(
+        _of_netns(limit, netns, rows.get(netns.owner), *figures(netns))
+        for netns in usage.netns
+        if netns.is_host or figures(netns)[0] != 0
+    )
+
+
+def _fullest_of_each(readings: Iterable[Reading]) -> Iterable[Reading]:
+    """Choose one reading for each key."""
     fullest: dict[str, Reading] = {}
-    for netns in usage.netns:
-        used, maximum = figures(netns)
-        if used == 0 and not netns.is_host:
-            continue
-        reading = _of_netns(limit, netns, rows.get(netns.owner), used, maximum)
+    for reading in readings:
         other = fullest.get(reading.key)
         if other is None or _fullness(reading) > _fullness(other):
             fullest[reading.key] = reading
-    yield from fullest.values()
+    return fullest.values()
 
 
 def _fullness(reading: Reading) -> tuple[int, int]:

@@ -85,11 +85,33 @@ def keys(reading: Reading) -> str:
 
 
 def pids(reading: Reading) -> str:
-    """kernel.pid_max, up to the kernel's own end."""
+    """kernel.pid_max, up to the kernel's own end; of a pod podPidsLimit of the kubelet, of a unit its TasksMax."""
+    if reading.scope != "node":
+        return _cgroup_pids(reading)
     wanted = min(_doubled(reading.maximum, 65_536), _PID_MAX_LIMIT)
     if isinstance(reading.maximum, int) and reading.maximum >= _PID_MAX_LIMIT:
         return f"pid_max is at the kernel's end ({count(_PID_MAX_LIMIT)}): {_CAP_PODS}"
     return f"sysctl -w kernel.pid_max={wanted} (takes effect at once); {_CAP_PODS}"
+
+
+def _cgroup_pids(reading: Reading) -> str:
+    wanted = _doubled(reading.maximum, 256)
+    owner = reading.subject.owner
+    if owner is not None and owner.kind is OwnerKind.POD:
+        return (
+            "if the count only ever grows, the program leaks processes or threads: restart the pod; else raise "
+            f"podPidsLimit to {wanted} in the kubelet's configuration, restart the kubelet, then the pod"
+        )
+    if owner is not None and owner.kind is OwnerKind.UNIT:
+        return f"systemctl set-property {clean(owner.id)} TasksMax={wanted} (takes effect at once, no restart)"
+    if owner is not None:
+        return f"docker update --pids-limit {wanted} {clean(owner.id)[:12]} (takes effect at once, no restart)"
+    if "kubepods" in reading.scope:
+        return (
+            "what all pods may run is pid_max less the pids that kubeReserved and systemReserved keep back: lower "
+            f"these in the kubelet's configuration or raise kernel.pid_max, and restart the kubelet; {_CAP_PODS}"
+        )
+    return f"write {wanted} to its pids.max, or TasksMax={wanted} of the slice it belongs to (takes effect at once)"
 
 
 def threads(reading: Reading) -> str:

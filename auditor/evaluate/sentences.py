@@ -61,7 +61,12 @@ def _of_user(reading: Reading, noun: str, call: str, error: str) -> str:
 
 
 def pids(reading: Reading) -> str:
-    """Tasks against pid_max."""
+    """Tasks against pid_max, or against pids.max of a cgroup."""
+    if reading.scope != "node":
+        return (
+            f"{reading.scope} runs {_share(reading)} tasks that its cgroup allows{_use(reading)}; at the limit it can "
+            "neither fork nor start a thread"
+        )
     return f"the node runs {_share(reading)} tasks that kernel.pid_max allows{_use(reading)}; at the limit no process can fork"
 
 

@@ -12,6 +12,7 @@ from auditor.model.finding import Change, Event, Finding, Reading, Severity, Sha
 from auditor.model.gap import Gap
 from auditor.model.sample import (
     BudgetHolding,
+    CgroupTasks,
     Kind,
     Netns,
     NodeFacts,
@@ -22,6 +23,7 @@ from auditor.model.sample import (
     SocketGroup,
     TcpState,
     UserBudget,
+    cgroup_path,
 )
 from auditor.model.usage import (
     ContainerUsage,
@@ -35,6 +37,7 @@ from auditor.model.usage import (
     PoolUsage,
     ProcessUse,
     SocketUse,
+    TaskLimit,
     UserUsage,
 )
 
@@ -42,6 +45,7 @@ __all__ = [
     "UNLIMITED",
     "Assessment",
     "BudgetHolding",
+    "CgroupTasks",
     "Change",
     "ContainerUsage",
     "Event",
@@ -72,10 +76,12 @@ __all__ = [
     "SocketGroup",
     "SocketUse",
     "Subject",
+    "TaskLimit",
     "TcpState",
     "Unlimited",
     "UserBudget",
     "UserUsage",
     "Verdict",
+    "cgroup_path",
     "percent",
 ]

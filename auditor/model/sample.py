@@ -4,7 +4,7 @@ Both sources (procfs, and later BPF iterators) return this. Where a thing is hel
 with all of its holders, so that every later sum can count it once for each owner and once for the node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -46,6 +46,17 @@ class TcpState(IntEnum):
     LAST_ACK = 9
     LISTEN = 10
     CLOSING = 11
+
+
+def cgroup_path(cgroups: Iterable[tuple[str, str]], controller: str) -> str | None:
+    """Return the path in the hierarchy of a controller: its own under v1, else the unified one."""
+    unified = None
+    for controllers, path in cgroups:
+        if controller in controllers.split(","):
+            return path
+        if not controllers:
+            unified = path
+    return unified
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +215,21 @@ class Pool:
 
 
 @dataclass(frozen=True, slots=True)
+class CgroupTasks:
+    """A cgroup with a limit on tasks of its own: a pod's, a unit's, or one around many.
+
+    Attributes:
+        path: in the hierarchy of the pids controller.
+        used: its tasks, and those of the cgroups below.
+        limit: pids.max.
+    """
+
+    path: str
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFacts:
     """Figures of the whole node.
 
@@ -241,6 +267,7 @@ class NodeSample:
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
         shared: descriptions held by several tables; `None` when unknown.
         pools: of the whole node.
+        cgroup_tasks: cgroups that have a limit on tasks.
         missing: ids of limits this node does not have: its kernel was built without, or they are another namespace's.
         vanished: processes that ended while being read. They are no gap: they are gone.
         denied: processes of which a part was refused for want of rights.
@@ -260,6 +287,7 @@ class NodeSample:
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
     pools: tuple[Pool, ...] = ()
+    cgroup_tasks: tuple[CgroupTasks, ...] = ()
     missing: frozenset[str] = frozenset()
     vanished: int = 0
     denied: int = 0

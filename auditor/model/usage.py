@@ -170,6 +170,24 @@ class UserUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskLimit:
+    """A cgroup with a limit on tasks, and the owner whose it is: the host for one around many.
+
+    Attributes:
+        container: bare id, where it is a container's.
+        path: of the cgroup.
+        takers: tasks of each owner in it, where there may be several.
+    """
+
+    owner: Owner
+    container: str | None
+    path: str
+    used: int
+    limit: int
+    takers: Mapping[Owner, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class PoolUsage:
     """A pool of the whole node by owner. `takers`: what each is seen to hold of it."""
 
@@ -210,5 +228,6 @@ class NodeUsage:
     netns: tuple[NetnsUsage, ...] = ()
     users: tuple[UserUsage, ...] = ()
     pools: tuple[PoolUsage, ...] = ()
+    task_limits: tuple[TaskLimit, ...] = ()
     missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

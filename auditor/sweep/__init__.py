@@ -10,7 +10,19 @@ from auditor.kernel import kcmp
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeSample, SharedDescriptions
-from auditor.sweep import descriptions, descriptors, dumps, namespaces, node, pools, processes, sockets, tables, users
+from auditor.sweep import (
+    descriptions,
+    descriptors,
+    dumps,
+    namespaces,
+    node,
+    pools,
+    processes,
+    sockets,
+    tables,
+    tasks,
+    users,
+)
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import OF_DESCRIPTORS, Losses
 from auditor.sweep.processes import Row
@@ -47,6 +59,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
     shared, gap = _shared(rows, comparer, budget)
     facts, release = node.take(root, losses)
+    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
     per_user = users.take(root, rows, comparer, facts, losses, budget)
     found = pools.with_holders(pools.take(root, losses), comparer) + network.pools
     return NodeSample(
@@ -62,6 +75,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
         shared=shared,
         budgets=tuple(per_user.found),
         pools=found.found,
+        cgroup_tasks=cgroup_tasks,
         missing=found.missing | per_user.missing,
         vanished=losses.vanished,
         denied=len(losses.denied_pids),
@@ -74,6 +88,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
             *network.gaps,
             *found.gaps(),
             *per_user.gaps,
+            *unseen_cgroups,
             *sockets.gaps(groups),
             *gap,
             *_shared_tables(refused),

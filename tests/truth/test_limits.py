@@ -165,3 +165,15 @@ def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str) -> None:
     (finding,) = (one for one in findings(assessment, "inotify-watches") if one.scope == "user 54321")
     assert finding.message.startswith("user 54321 holds about 700 of ")
     assert "fs.inotify.max_user_watches=" in finding.remedy
+
+
+def test_tasks_of_a_pods_cgroup(start: Start, uid: str) -> None:
+    start("tasks", uid, 60, 20)
+    (idle,) = (one for one in readings(audit(sweeps=2)[1], "pids") if one.subject.owner == pod(uid))
+    assert (idle.used, idle.maximum, idle.percent) == (20, 60, 33)
+    other = str(uuid.uuid4())
+    start("tasks", other, 60, 57)
+    (finding,) = findings(audit()[1], "pids")
+    assert (finding.subject.owner, finding.used, finding.maximum) == (pod(other), 57, 60)
+    assert (finding.rule, finding.severity) == ("PIDsHigh", Severity.CRITICAL)
+    assert "podPidsLimit to 256" in finding.remedy

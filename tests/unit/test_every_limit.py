@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, POOLS, in_pod, netns, process, sample
+from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, POOLS, cgroup, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
 from auditor.model import (
     Assessment,
     BudgetHolding,
+    CgroupTasks,
     Finding,
     NodeSample,
     OwnerKind,
@@ -193,3 +194,42 @@ def test_who_holds_the_watches_and_who_fails_next() -> None:
 
 def test_a_user_of_whom_a_part_is_unknown_is_unknown() -> None:
     assert judged(of_user("inotify-watches", None, 100)).unreadable == {"inotify-watches"}
+
+
+def with_cgroups(*cgroups: CgroupTasks) -> NodeSample:
+    unit = process(30, cgroup("/system.slice/containerd.service"))
+    return sample([*PROCESSES, unit], cgroup_tasks=cgroups)
+
+
+CGROUPS = [
+    (f"/kubepods/besteffort/pod{POD_A}", "shop/cart-0", "podPidsLimit to 256 in the kubelet's configuration"),
+    (f"/kubepods/besteffort/pod{POD_A}/{CONTAINER}", "shop/cart-0 app", "restart the pod"),
+    (
+        "/system.slice/containerd.service",
+        "containerd.service",
+        "systemctl set-property containerd.service TasksMax=256",
+    ),
+    ("/kubepods", "cgroup /kubepods", "kubeReserved"),
+    ("/user.slice", "cgroup /user.slice", "TasksMax=256"),
+]
+
+
+@pytest.mark.parametrize(("path", "scope", "remedy"), CGROUPS)
+def test_a_cgroup_that_may_have_no_more_tasks(path: str, scope: str, remedy: str) -> None:
+    assert judged(with_cgroups(CgroupTasks(path, 79, 100)), 2).findings == ()
+    finding = only(judged(with_cgroups(CgroupTasks(path, 85, 100)), 2))
+    assert (finding.rule, finding.severity, finding.scope, finding.used) == ("PIDsHigh", W, scope, 85)
+    assert finding.message.startswith(f"{scope} runs 85 of 100 tasks that its cgroup allows (85 %)")
+    assert remedy in finding.remedy
+    if not scope.startswith("cgroup"):
+        assert judged(with_cgroups(CgroupTasks(path, 85, 100))).findings == (), "of one owner it takes two sweeps"
+        assert only(judged(with_cgroups(CgroupTasks(path, 95, 100)))).severity is C
+
+
+def test_the_fullest_cgroup_of_a_container_speaks_for_it_and_a_shared_one_names_its_tasks() -> None:
+    base = f"/kubepods/besteffort/pod{POD_A}/{CONTAINER}"
+    seen = with_cgroups(CgroupTasks(base, 10, 100), CgroupTasks(f"{base}/inner", 96, 100))
+    assert only(judged(seen)).used == 96
+    shared = only(judged(with_cgroups(CgroupTasks("/kubepods", 96, 100))))
+    assert takers(shared) == [("shop/cart-0", 1, None), ("logging/tail-x", 1, None)]
+    assert shared.subject.owner is None

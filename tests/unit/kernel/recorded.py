@@ -112,3 +112,16 @@ def node(root: Path, without: Iterable[str] = ()) -> None:
         if name not in without:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
+
+
+def cgroup_tasks(root: Path, tasks: Mapping[str, tuple[int, str]], *, v1: bool = False) -> None:
+    """Give process 1 a cgroup file system. Its folders: (pids.current, pids.max)."""
+    point = "sys/fs/cgroup/pids" if v1 else "sys/fs/cgroup"
+    kind = "cgroup cgroup rw,pids" if v1 else "cgroup2 cgroup2 rw,nsdelegate"
+    (root / "1" / "mountinfo").write_text(f"25 1 0:22 / /{point} rw,nosuid - {kind}\n")
+    base = root / "1" / "root" / point
+    for path, (used, limit) in tasks.items():
+        folder = base / path
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pids.current").write_text(f"{used}\n")
+        (folder / "pids.max").write_text(f"{limit}\n")

@@ -14,6 +14,7 @@ from auditor.kernel import diag, netlink, protocol
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
 from auditor.kernel.procfs import (
     cgroup,
+    cgroupfs,
     fd,
     file_nr,
     key_users,
@@ -93,6 +94,8 @@ CGROUP_V1 = b"""\
 
 MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 300 24 0:4 net:[4026532205] /run/netns/my\040ns rw shared:9 - nsfs nsfs rw
+30 24 0:27 /.. /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate
+31 24 0:28 / /sys/fs/cgroup/a\040b rw - cgroup cgroup rw,pids
 301 24 0:4 mnt:[4026532206] /run/ns/mnt rw shared:9 - nsfs nsfs rw
 """
 
@@ -128,6 +131,16 @@ MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
             b"    0:   103 102/102 98/1000000 2121/25000000\n",
             [key_users.KeyUser(0, 98, 10**6, 2121, 25_000_000)],
         ),
+        (cgroupfs.parse_pids_max, b"max\n", UNLIMITED),
+        (cgroupfs.parse_pids_max, b"32768\n", 32768),
+        (
+            mountinfo.parse_cgroups,
+            MOUNTS,
+            [
+                mountinfo.CgroupMount("/sys/fs/cgroup", "/..", frozenset({"rw", "nsdelegate"}), unified=True),
+                mountinfo.CgroupMount("/sys/fs/cgroup/a b", "/", frozenset({"rw", "pids"}), unified=False),
+            ],
+        ),
         (neigh_stat.parse_entries, recorded.NEIGHBOURS.format(count="0000002a").encode(), 42),
         (lambda text: ns.parse_net(text.decode()), b"net:[4026531840]", 4026531840),
     ],
@@ -146,6 +159,8 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "loadavg": loadavg.parse_tasks,
     "sysctl": sysctl.parse_number,
     "sysctls": lambda data: sysctl.parse_numbers(data, 3),
+    "cgroupfs": cgroupfs.parse_pids_max,
+    "cgroup mounts": mountinfo.parse_cgroups,
     "key_users": key_users.parse,
     "neigh_stat": neigh_stat.parse_entries,
     "mountinfo": mountinfo.parse_namespaces,
@@ -349,6 +364,7 @@ def test_the_family_of_a_protocol(name: str, family: str) -> None:
 
 def test_every_parser_is_fuzzed() -> None:
     modules: list[Any] = [
+        cgroupfs,
         stat,
         status,
         limits,
