@@ -14,6 +14,8 @@ from auditor.model import (
     BudgetHolding,
     CgroupTasks,
     Gap,
+    Listener,
+    ListenerUsage,
     NetnsUsage,
     NodeSample,
     NodeTotals,
@@ -49,6 +51,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     sockets = sockets_by_owner(sample, owner_of, answers_for)
     descriptions, distinct = descriptions_by_owner(sample.processes, sample.shared, owner_of)
 
+    starts = {process.pid: process.start for process in sample.processes}
     rows: dict[Owner, list[Process]] = defaultdict(list)
     for process in sample.processes:
         rows[owner_of[process.pid]].append(process)
@@ -85,6 +88,9 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         ),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
         pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
+        listeners=None
+        if sample.listeners is None
+        else tuple(_listener(one, owner_of, answers_for, starts) for one in sample.listeners),
         task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
         missing=sample.missing,
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
@@ -142,6 +148,16 @@ def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, O
     for inode, number in pool.by_netns.items():
         takers[answers_for.get(inode, HOST.owner)] += number
     return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+
+
+def _listener(
+    one: Listener, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], starts: Mapping[int, int]
+) -> ListenerUsage:
+    """Name who accepts: the youngest of all who hold the socket, for a service is younger than who passed it on."""
+    holders = [pid for pid in one.holders or () if pid in owner_of]
+    youngest = max(holders, key=lambda pid: (starts[pid], pid), default=None)
+    owner = answers_for.get(one.netns, HOST.owner) if youngest is None else owner_of[youngest]
+    return ListenerUsage(owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops)
 
 
 def _task_limit(cgroup: CgroupTasks, processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> TaskLimit:

@@ -253,4 +253,18 @@ LIMITS = (
         sentence=sentences.keys,
         remedy=remedies.keys,
     ),
+    LimitRow(
+        id="listen-backlog",
+        rule="ListenBacklogHigh",
+        scope="listener",
+        title="connections waiting to be accepted against the backlog and one more, where the queue is full",
+        warning=80,
+        critical=95,
+        steady=True,
+        condition=None,
+        read=readings.listen_backlog,
+        sentence=sentences.listen_backlog,
+        remedy=remedies.listen_backlog,
+        urgent=None,
+    ),
 )

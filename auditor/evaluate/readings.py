@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from auditor.model import (
+    UNLIMITED,
     Limit,
+    ListenerUsage,
     NetnsUsage,
     NodeFacts,
     NodeUsage,
@@ -154,6 +156,32 @@ def _of_user(user: UserUsage, owners: Iterable[OwnerUsage]) -> Reading:
             for row in owners
             if row.owner in user.members and row.owner != greatest
         )[:SHARES_MAX],
+    )
+
+
+def listen_backlog(usage: NodeUsage) -> Iterator[Reading]:
+    """Accept queue of each listener against its backlog and one more. Empty ones are left out, but for the smallest."""
+    if usage.listeners is None:
+        return
+    rows = {row.owner: row for row in usage.owners}
+    waiting = [one for one in usage.listeners if one.queue]
+    waiting = waiting or sorted(usage.listeners, key=lambda one: (one.backlog, one.port, one.address))[:1]
+    if not waiting:
+        yield Reading("listen-backlog", "node", "node", 0, UNLIMITED)
+    yield from _fullest_of_each(_of_listener(one, rows.get(one.owner)) for one in waiting)
+
+
+def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
+    where = f"[{one.address}]:{one.port}" if ":" in one.address else f"{one.address}:{one.port}"
+    identity = row.identity if row else None
+    key = _owner_key(row) if row else one.owner.kind.lower()
+    return Reading(
+        limit="listen-backlog",
+        key=f"{key}/{one.protocol}/{where}",
+        scope=f"{owner_name(one.owner, identity)} {where}",
+        used=one.queue,
+        maximum=one.backlog + 1,
+        subject=Subject(one.owner, identity),
     )
 
 

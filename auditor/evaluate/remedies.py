@@ -172,6 +172,20 @@ def neighbours(reading: Reading) -> str:
     return f"sysctl -w {settings} (on the host, for all pods; takes effect at once, no restart)"
 
 
+def listen_backlog(reading: Reading) -> str:
+    """The backlog of listen(), which net.core.somaxconn of that network namespace caps when it is called."""
+    backlog = reading.maximum - 1 if isinstance(reading.maximum, int) else None
+    wanted = _doubled(backlog, 1024)
+    owner = reading.subject.owner
+    somaxconn = f"net.core.somaxconn={wanted}"
+    if owner is not None and owner.kind is OwnerKind.POD:
+        somaxconn = f"{somaxconn} of the pod (securityContext.sysctls)"
+    return (
+        f"accept faster (more workers, no blocking call between two accepts); for bursts a backlog of {wanted} in the "
+        f"program's listen() and {somaxconn}, and restart the program"
+    )
+
+
 def conntrack(reading: Reading) -> str:
     """net.netfilter.nf_conntrack_max, on the host; kube-proxy sets it from conntrack.maxPerCore and .min."""
     wanted = _doubled(reading.maximum, 131_072)

@@ -138,6 +138,15 @@ def conntrack(reading: Reading) -> str:
     )
 
 
+def listen_backlog(reading: Reading) -> str:
+    """Connections that wait to be accepted."""
+    owner, _, where = reading.scope.rpartition(" ")
+    return (
+        f"{owner} listens on {where} with {_share(reading)} connections waiting to be accepted{_use(reading)}; beyond "
+        "that the kernel drops new ones, and clients time out"
+    )
+
+
 def _share(reading: Reading) -> str:
     used = "an unknown number" if reading.used is None else count(reading.used)
     return f"{used} of {limit(reading.maximum)}"

@@ -6,6 +6,7 @@ sockstat shows some. Layouts: include/uapi/linux/inet_diag.h and unix_diag.h.
 
 import socket
 import struct
+from typing import NamedTuple
 
 from auditor.kernel import netlink
 from auditor.kernel.netlink import Row
@@ -15,6 +16,11 @@ TCPDIAG_GETSOCK = 18  # the compat request: both address families in one walk
 SOCK_DIAG_BY_FAMILY = 20
 IPPROTO_UDPLITE = 136
 
+_LISTEN = 10  # TCP_LISTEN, include/net/tcp_states.h
+_SKMEMINFO = 7  # INET_DIAG_SKMEMINFO
+_MAPPED = bytes(10) + b"\xff\xff"
+_ATTRIBUTE = struct.Struct("=HH")
+_MEMINFO = struct.Struct("=32x I")
 _ALL_STATES = 0x1FFF  # up to NEW_SYN_RECV, which is reported as SYN_RECV
 _EVERYTHING = 0xFFFFFFFF
 
@@ -57,14 +63,76 @@ def dump_unix() -> set[int]:
     return {inode for _, inode, _ in rows}
 
 
+class Listener(NamedTuple):
+    """A TCP socket that listens.
+
+    One that belongs to an MPTCP socket (protocol 262) shows that one's inode and queue. Asking for MPTCP by its number
+    would walk the node's table of MPTCP tokens for each namespace (1.6 ms when empty).
+
+    Attributes:
+        address: local address in network order, 4 or 16 bytes.
+        queue: connections that wait to be accepted.
+        backlog: as the kernel keeps it; the queue is full at one more.
+        drops: connections and segments it has dropped so far (sk_drops); `None` where the kernel does not say.
+    """
+
+    address: bytes
+    port: int
+    queue: int
+    backlog: int
+    inode: int
+    drops: int | None
+
+
+def dump_listeners() -> list[Listener]:
+    """Dump the sockets that listen, v4 and v6: a table of its own, so it costs next to nothing. Raises as `dump_tcp`."""
+    rows = _by_family(socket.IPPROTO_TCP, 1 << _LISTEN, extensions=1 << _SKMEMINFO - 1, layout=_WithDrops())
+    return [
+        Listener(local_address(family, address), int.from_bytes(port, "big"), queue, backlog, inode, drops)
+        for family, _, port, address, _, queue, backlog, inode, drops in rows
+    ]
+
+
 def distinct(rows: list[Row]) -> list[InetRow]:
     """Drop what a walk met twice: the cookie is a socket's own and stays when it becomes a mini-socket."""
     return list({row[4]: row for row in rows}.values())
 
 
-def _by_family(protocol: int, states: int) -> list[Row]:
+def local_address(family: int, address: bytes) -> bytes:
+    """Return the bytes of an address that count: an IPv4 one has four, also when it is written as IPv6."""
+    if family == socket.AF_INET:
+        return address[:4]
+    return address[12:] if address.startswith(_MAPPED) else address
+
+
+class _WithDrops:
+    """`INET_MESSAGE` and the last figure of the attribute INET_DIAG_SKMEMINFO, SK_MEMINFO_DROPS."""
+
+    size = INET_MESSAGE.size
+
+    def unpack_from(self, buffer: memoryview | bytes, offset: int = 0, /) -> Row:
+        end = offset + int(netlink.HEADER.unpack_from(buffer, offset)[0])
+        return (*INET_MESSAGE.unpack_from(buffer, offset), _drops(buffer, offset + self.size, end))
+
+
+def _drops(buffer: memoryview | bytes, offset: int, end: int) -> int | None:
+    while offset + _ATTRIBUTE.size <= end:
+        length, kind = _ATTRIBUTE.unpack_from(buffer, offset)
+        if kind == _SKMEMINFO and length >= _ATTRIBUTE.size + _MEMINFO.size and offset + length <= end:
+            return int(_MEMINFO.unpack_from(buffer, offset + _ATTRIBUTE.size)[0])
+        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    return None
+
+
+def _by_family(
+    protocol: int,
+    states: int,
+    *,
+    extensions: int = 0,
+    layout: netlink.Layout = INET_MESSAGE,
+) -> list[Row]:
     rows = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        body = struct.pack("=BBBBI48x", family, protocol, 0, 0, states)
-        rows += netlink.dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, body, INET_MESSAGE)
+        body = struct.pack("=BBBBI48x", family, protocol, extensions, 0, states)
+        rows += netlink.dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, body, layout)
     return rows

@@ -14,6 +14,7 @@ from auditor.model.sample import (
     BudgetHolding,
     CgroupTasks,
     Kind,
+    Listener,
     Netns,
     NodeFacts,
     NodeSample,
@@ -27,6 +28,7 @@ from auditor.model.sample import (
 )
 from auditor.model.usage import (
     ContainerUsage,
+    ListenerUsage,
     NetnsUsage,
     NodeTotals,
     NodeUsage,
@@ -53,6 +55,8 @@ __all__ = [
     "Gap",
     "Kind",
     "Limit",
+    "Listener",
+    "ListenerUsage",
     "Netns",
     "NetnsUsage",
     "NodeFacts",

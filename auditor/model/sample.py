@@ -161,6 +161,32 @@ class Netns:
 
 
 @dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP address that is listened on, in one network namespace. Sockets that share it (SO_REUSEPORT) are one.
+
+    Attributes:
+        netns: inode of the namespace.
+        protocol: "tcp" or "mptcp".
+        address: as it is written, `0.0.0.0` or `::` for all.
+        holders: pids of those who accept from it; `None` where they were not looked for.
+        queue: connections that wait to be accepted, in the fullest of its sockets.
+        backlog: of that socket. Its queue is full at one more.
+        connections: established ones at this address; `None` where they were not listed.
+        drops: what it has dropped since it began to listen (sk_drops); `None` where the kernel does not say.
+    """
+
+    netns: int
+    protocol: str
+    address: str
+    port: int
+    holders: tuple[int, ...] | None
+    queue: int
+    backlog: int
+    connections: int | None = None
+    drops: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetHolding:
     """Objects of a per-user budget that the same descriptor tables refer to; fork shares an inotify instance."""
 
@@ -265,6 +291,7 @@ class NodeSample:
         kernel: release, as uname -r prints it.
         host_netns: network namespace of PID 1; `None` when unreadable.
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
+        listeners: `None` where nobody could list them.
         shared: descriptions held by several tables; `None` when unknown.
         pools: of the whole node.
         cgroup_tasks: cgroups that have a limit on tasks.
@@ -284,6 +311,7 @@ class NodeSample:
     netns: tuple[Netns, ...] = ()
     host_netns: int | None = None
     sockets: tuple[SocketGroup, ...] = ()
+    listeners: tuple[Listener, ...] | None = None
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
     pools: tuple[Pool, ...] = ()

@@ -170,6 +170,25 @@ class UserUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerUsage:
+    """A TCP address that is listened on, and who accepts from it."""
+
+    owner: Owner
+    protocol: str
+    address: str
+    port: int
+    queue: int
+    backlog: int
+    connections: int | None = None
+    drops: int | None = None
+
+    @property
+    def percent(self) -> int:
+        """Share of the accept queue in use. It is full at one more than the backlog."""
+        return percent(self.queue, self.backlog + 1) or 0
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLimit:
     """A cgroup with a limit on tasks, and the owner whose it is: the host for one around many.
 
@@ -228,6 +247,7 @@ class NodeUsage:
     netns: tuple[NetnsUsage, ...] = ()
     users: tuple[UserUsage, ...] = ()
     pools: tuple[PoolUsage, ...] = ()
+    listeners: tuple[ListenerUsage, ...] | None = None
     task_limits: tuple[TaskLimit, ...] = ()
     missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

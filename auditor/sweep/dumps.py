@@ -1,6 +1,6 @@
 """What each network namespace shows of itself: its counters, and its sockets one by one where it can be entered."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -24,6 +24,10 @@ Sockets = list[tuple[int, int, int]]
 """(state, inode, queued bytes) of each."""
 
 
+Local = tuple[int, bytes]
+"""Port, and address in network order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Dump:
     """What was found inside one namespace.
@@ -32,6 +36,8 @@ class Dump:
         conntrack: entries of nf_conntrack and their maximum; `None` without it.
         tcp: its sockets; `None` when this kernel cannot list them.
         udp: the same.
+        listeners: TCP sockets that listen; `None` when this kernel cannot list them.
+        connections: established ones by the local port and address of a listener; `None` where they were not listed.
         unix: inodes, as far as the kernel lists them: it spares asking each descriptor for its protocol.
         pools: of the whole node, in the namespaces where they may be found.
     """
@@ -40,6 +46,8 @@ class Dump:
     conntrack: tuple[int, int] | None = None
     tcp: Sockets | None = None
     udp: Sockets | None = None
+    listeners: list[diag.Listener] | None = None
+    connections: Mapping[Local, int] | None = None
     unix: set[int] = field(default_factory=set)
     pools: Pools = field(default_factory=Pools)
 
@@ -181,19 +189,27 @@ def _counters_here(root: ProcRoot) -> Sockstat:
 def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix: bool, with_pools: bool) -> Dump:
     """Read what only a thread inside the namespace sees. Runs there.
 
-    A dump walks the sockets of the whole node, so it is spared where the counters show none.
+    A dump walks the sockets of the whole node, so it is spared where the counters show none, or none but the listeners.
+    (Half-open connections are in no counter; of a namespace that has nothing else they are not seen.)
     """
-    tcp: Sockets | None = []
+    listeners: list[diag.Listener] | None = []
+    if counter is None or counter.tcp:
+        listeners = losses.attempt("listeners", diag.dump_listeners, "listen-backlog")
+    if counter is not None and listeners is not None and not counter.time_wait and counter.tcp == len(listeners):
+        tcp: Sockets | None = [(int(TcpState.LISTEN), one.inode, 0) for one in listeners]
+        connections: Mapping[Local, int] | None = {}
+    else:
+        rows = losses.attempt("tcp_diag", diag.dump_tcp)
+        tcp = None if rows is None else _sockets(rows)
+        connections = None if rows is None else _connections(rows, listeners or ())
     udp: Sockets | None = []
-    if counter is None or counter.tcp or counter.time_wait:
-        tcp = losses.attempt("tcp_diag", lambda: _sockets(diag.dump_tcp()))
     if counter is None or counter.udp:
         udp = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp()))
     if udp is not None and counter is not None and counter.udplite:
         lite = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp(lite=True)))
         udp = None if lite is None else udp + lite
-    time_wait_max, conntrack, pools = _sysctls(root, losses, "thread-self/" if with_pools else None)
-    return Dump(time_wait_max, conntrack, tcp, udp, _unix() if with_unix else set(), pools)
+    time_wait_max, conntrack, found = _sysctls(root, losses, "thread-self/" if with_pools else None)
+    return Dump(time_wait_max, conntrack, tcp, udp, listeners, connections, _unix() if with_unix else set(), found)
 
 
 def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
@@ -202,6 +218,16 @@ def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
         (state, inode, 0 if state == TcpState.LISTEN else received + sent)
         for _, state, _, _, _, received, sent, inode in rows
     ]
+
+
+def _connections(rows: Iterable[diag.InetRow], listeners: Iterable[diag.Listener]) -> Counter[Local]:
+    """Count the established connections by their local end, where somebody listens."""
+    ports = {one.port.to_bytes(2, "big"): one.port for one in listeners}
+    return Counter(
+        (ports[port], diag.local_address(family, address))
+        for family, state, port, address, _, _, _, _ in rows
+        if port in ports and state == TcpState.ESTABLISHED
+    )
 
 
 def _unix() -> set[int]:
@@ -262,7 +288,7 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
         detail = "network namespaces whose sockets and TIME_WAIT maximum were not read: CAP_SYS_ADMIN lets enter them"
     else:
         detail = f"network namespaces that could not be entered: {errors[0]}"
-    yield Gap("netns-sockets", detail, len(errors), frozenset({"time-wait", "conntrack"}))
+    yield Gap("netns-sockets", detail, len(errors), frozenset({"time-wait", "conntrack", "listen-backlog"}))
 
 
 def _untracked(host: Dump | None) -> Iterator[Gap]:

@@ -177,3 +177,31 @@ def test_tasks_of_a_pods_cgroup(start: Start, uid: str) -> None:
     assert (finding.subject.owner, finding.used, finding.maximum) == (pod(other), 57, 60)
     assert (finding.rule, finding.severity) == ("PIDsHigh", Severity.CRITICAL)
     assert "podPidsLimit to 256" in finding.remedy
+
+
+def test_listeners(start: Start, uid: str) -> None:
+    truth = start("listeners", uid, 10)
+    usage, assessment = audit(sweeps=2)
+    assert usage.listeners is not None
+    found = {one.port: one for one in usage.listeners if one.owner == pod(uid)}
+    busy, idle = found[truth["busy"]], found[truth["idle"]]
+    assert (busy.protocol, busy.address, busy.queue, busy.backlog) == ("tcp", "127.0.0.1", 10, truth["backlog"])
+    assert busy.connections == truth["accepted"] + 10, "those that wait are established as well"
+    assert busy.drops is not None
+    assert busy.drops >= 5
+    assert (idle.address, idle.queue, idle.backlog, idle.connections, idle.drops) == ("::", 0, 100, 0, 0)
+    if "mptcp" in truth:
+        multipath = found[truth["mptcp"]]
+        assert (multipath.protocol, multipath.queue, multipath.backlog, multipath.connections) == ("mptcp", 5, 16, 5)
+    (finding,) = findings(assessment, "listen-backlog")
+    assert (finding.rule, finding.severity) == ("ListenBacklogHigh", Severity.CRITICAL)
+    assert (finding.used, finding.maximum, finding.percent) == (10, 10, 100), "full is one more than the backlog"
+    assert (finding.subject.owner, finding.scope) == (pod(uid), f"pod {uid} 127.0.0.1:{truth['busy']}")
+    assert "net.core.somaxconn=1024 of the pod" in finding.remedy
+
+
+def test_a_listener_below_its_mark_or_full_for_a_moment_is_silent(start: Start, uid: str) -> None:
+    start("listeners", uid, 7)
+    assert not findings(audit(sweeps=2)[1], "listen-backlog")
+    start("listeners", str(uuid.uuid4()), 10)
+    assert not findings(audit()[1], "listen-backlog")

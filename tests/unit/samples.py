@@ -56,7 +56,7 @@ def sample(
     inodes = sorted({row.netns for row in processes if row.netns is not None})
     defaults: dict[str, Any] = {
         "at": 1000.0, "source": "procfs", "reason": "for a test", "kernel": "6.18.0", "host_netns": HOST_NETNS, "shared": (),
-        "pools": POOLS,
+        "pools": POOLS, "listeners": (),
         "netns": tuple(netns(inode) for inode in inodes),
     }  # fmt: skip
     fields["budgets"] = (*fields.get("budgets", ()), *KEYS)

@@ -9,10 +9,12 @@ from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, POOLS, cgroup, in_pod, 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
 from auditor.model import (
+    UNLIMITED,
     Assessment,
     BudgetHolding,
     CgroupTasks,
     Finding,
+    Listener,
     NodeSample,
     OwnerKind,
     PodIdentity,
@@ -233,3 +235,44 @@ def test_the_fullest_cgroup_of_a_container_speaks_for_it_and_a_shared_one_names_
     shared = only(judged(with_cgroups(CgroupTasks("/kubepods", 96, 100))))
     assert takers(shared) == [("shop/cart-0", 1, None), ("logging/tail-x", 1, None)]
     assert shared.subject.owner is None
+
+
+def listening(*queues: tuple[int, int], holders: tuple[int, ...] | None = (10,)) -> NodeSample:
+    rows = [Listener(7, "tcp", "0.0.0.0", 80 + n, holders, queue, backlog) for n, (queue, backlog) in enumerate(queues)]
+    return sample(PROCESSES, listeners=tuple(rows))
+
+
+def test_an_accept_queue_speaks_only_when_it_stays_full() -> None:
+    assert judged(listening((79, 99)), 2).findings == ()
+    assert judged(listening((100, 99))).findings == (), "full for a moment is a burst"
+    finding = only(judged(listening((80, 99)), 2))
+    assert (finding.severity, finding.maximum, finding.subject.identity) == (W, 100, NAMES[POD_A])
+    assert finding.message.startswith("shop/cart-0 listens on 0.0.0.0:80 with 80 of 100 connections waiting")
+    assert only(judged(listening((100, 99)), 2)).severity is C
+    assert "a backlog of 1024 in the program's listen() and net.core.somaxconn=1024 of the pod" in finding.remedy
+    host = only(judged(listening((5, 4), holders=(1,)), 2))
+    assert (host.scope, "securityContext" in host.remedy) == ("host 0.0.0.0:80", False)
+
+
+def test_idle_listeners_are_one_reading_and_none_at_all_is_no_limit() -> None:
+    def readings(seen: NodeSample) -> list[tuple[str, int | None, object]]:
+        return [(one.scope, one.used, one.maximum) for one in judged(seen).readings if one.limit == "listen-backlog"]
+
+    assert readings(listening((0, 99), (0, 4))) == [("shop/cart-0 0.0.0.0:81", 0, 5)]
+    assert readings(listening((0, 99), (1, 4), (2, 9))) == [
+        ("shop/cart-0 0.0.0.0:81", 1, 5),
+        ("shop/cart-0 0.0.0.0:82", 2, 10),
+    ]
+    assert readings(listening()) == [("node", 0, UNLIMITED)]
+    assert judged(sample(PROCESSES, listeners=None)).unreadable == {"listen-backlog"}
+
+
+def test_a_listener_is_of_the_youngest_who_holds_it_or_of_its_namespace() -> None:
+    def owner(holders: tuple[int, ...]) -> str:
+        rows = [process(1, start=1), process(2, cgroup("/system.slice/sshd.service"), start=50), *PROCESSES[1:]]
+        usage = attribute(sample(rows, listeners=(Listener(8, "tcp", "::", 22, holders, 0, 9),)), NAMES)
+        assert usage.listeners is not None
+        return usage.listeners[0].owner.id
+
+    assert owner((1, 2)) == "sshd.service", "systemd opened it for the service"
+    assert owner(()) == POD_B

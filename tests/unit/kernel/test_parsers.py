@@ -307,6 +307,38 @@ def test_a_dump_lists_sockets_and_ends() -> None:
     assert rows == [unpacked(1, 11, 500), unpacked(6, 12, 0)]
 
 
+DROPS = struct.pack("=HH9I", 40, 7, *range(90, 99))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "drops"),
+    [
+        (b"", None),
+        (DROPS, 98),
+        (struct.pack("=HHB3x", 5, 8, 0) + DROPS, 98),
+        (struct.pack("=HH", 4, 7) + DROPS[:8], None),
+        (struct.pack("=HH", 0, 0) + bytes(8), None),
+        (struct.pack("=HH", 400, 7) + bytes(40), None),
+    ],
+)
+def test_what_a_listener_dropped_stands_behind_other_attributes(attributes: bytes, drops: int | None) -> None:
+    rows: list[netlink.Row] = []
+    netlink.parse(message(10, 11, 500, extra=attributes), diag._WithDrops(), rows)
+    assert rows == [(*unpacked(10, 11, 500), drops)]
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "expected"),
+    [
+        (2, SOURCE, bytes([127, 0, 0, 1])),
+        (10, bytes(16), bytes(16)),
+        (10, bytes(10) + b"\xff\xff\x7f\0\0\1", bytes([127, 0, 0, 1])),
+    ],
+)
+def test_an_ipv4_address_has_four_bytes_however_it_is_written(family: int, address: bytes, expected: bytes) -> None:
+    assert diag.local_address(family, address) == expected
+
+
 def test_a_torn_dump_is_told() -> None:
     assert netlink.parse(message(1, 11, 500, flags=0x12) + control(3, 0), diag.INET_MESSAGE, []) == (True, True)
 
@@ -325,8 +357,8 @@ def test_an_error_of_the_kernel_is_never_an_empty_dump(kind: int, code: int, err
         netlink.parse(control(kind, code), diag.INET_MESSAGE, [])
 
 
-@given(data=st.binary(max_size=400), layout=st.sampled_from([diag.INET_MESSAGE, diag.UNIX_MESSAGE]))
-def test_any_datagram_parses_or_is_refused(data: bytes, layout: struct.Struct) -> None:
+@given(data=st.binary(max_size=400), layout=st.sampled_from([diag.INET_MESSAGE, diag.UNIX_MESSAGE, diag._WithDrops()]))
+def test_any_datagram_parses_or_is_refused(data: bytes, layout: netlink.Layout) -> None:
     with suppress(Absent, Denied, Malformed):
         netlink.parse(data, layout, [])
 

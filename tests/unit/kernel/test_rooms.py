@@ -12,9 +12,11 @@ from kernel import recorded
 from auditor.kernel import diag, kcmp, netns
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.kernel.procfs.fd import Listing
+from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
-from auditor.model import Kind, SocketGroup, TcpState
+from auditor.model import Kind, Listener, SocketGroup, TcpState
 from auditor.sweep import descriptions, descriptors, dumps, sockets, sweep, users
+from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
 from auditor.sweep.dumps import Dump, Dumps
@@ -130,6 +132,58 @@ def test_a_socket_that_nobody_names_is_told() -> None:
     assert (gap.id, gap.count) == ("socket-protocols", 1)
 
 
+def heard(*listeners: diag.Listener, connections: dict[tuple[int, bytes], int] | None = None) -> list[Listener]:
+    inside = {1: Dump(tcp=[], udp=[], listeners=list(listeners), connections=connections or {})}
+    holdings = held((5, [], [(100, 3)]), (6, [], [(100, 3), (101, 4)]))
+    found = room_of_listeners.take(
+        ProcRoot("/nowhere"), [row(5), row(6)], holdings, Dumps({1: None}, inside, (), 0.0), Budget(0)
+    )
+    assert found is not None
+    return list(found)
+
+
+FOUR, SIX, HOME = bytes(4), bytes(16), bytes([127, 0, 0, 1])
+
+
+def test_sockets_that_share_an_address_are_one_listener_and_the_fullest_speaks() -> None:
+    alike = [
+        diag.Listener(FOUR, 80, 3, 10, 100, 2),
+        diag.Listener(FOUR, 80, 9, 100, 101, 1),
+        diag.Listener(HOME, 81, 0, 5, 0, None),
+    ]
+    assert heard(*alike) == [
+        Listener(1, "tcp", "0.0.0.0", 80, (5, 6), 3, 10, 0, 3),
+        Listener(1, "tcp", "127.0.0.1", 81, (), 0, 5, 0, None),
+    ]
+
+
+def test_a_connection_belongs_to_the_most_specific_listener() -> None:
+    local = {(80, HOME): 5, (80, bytes([10, 0, 0, 1])): 7, (80, bytes(15) + b"\1"): 11, (81, HOME): 13}
+    both = heard(diag.Listener(SIX, 80, 0, 9, 0, 0), diag.Listener(HOME, 80, 0, 9, 0, 0), connections=local)
+    assert {one.address: one.connections for one in both} == {"::": 18, "127.0.0.1": 5}
+    apart = heard(diag.Listener(SIX, 80, 0, 9, 0, 0), diag.Listener(FOUR, 80, 0, 9, 0, 0), connections=local)
+    assert {one.address: one.connections for one in apart} == {"::": 11, "0.0.0.0": 12}
+
+
+def test_a_namespace_with_nothing_but_listeners_spares_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk() -> list[diag.InetRow]:
+        walks.append(1)
+        return []
+
+    walks: list[int] = []
+    monkeypatch.setattr(diag, "dump_tcp", walk)
+    monkeypatch.setattr(diag, "dump_listeners", lambda: [diag.Listener(FOUR, 80, 4, 9, 100, 0)])
+    for counter, expected in (
+        (Sockstat(1, 0, 0, 0), 0),
+        (Sockstat(1, 0, 0, 1), 1),
+        (Sockstat(2, 0, 0, 0), 2),
+        (None, 3),
+    ):
+        dump = dumps._look(ProcRoot(), counter, Losses(), with_unix=False, with_pools=False)
+        assert len(walks) == expected
+        assert dump.tcp == ([] if expected else [(10, 100, 0)])
+
+
 def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
     holdings = held()
     holdings.whole = False
@@ -225,4 +279,4 @@ def test_a_namespace_that_may_not_be_entered_is_denied(monkeypatch: pytest.Monke
     assert isinstance(visits[0].error, Denied)
     (gap,) = dumps._gaps(visits, ())  # type: ignore[arg-type]
     assert "CAP_SYS_ADMIN" in gap.detail
-    assert gap.limits == {"time-wait", "conntrack"}
+    assert gap.limits == {"time-wait", "conntrack", "listen-backlog"}

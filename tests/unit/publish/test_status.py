@@ -6,7 +6,7 @@ from samples import POD_A, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import LIMITS, Policy, assess
-from auditor.model import Gap, NodeFacts, OwnerKind
+from auditor.model import Gap, Listener, NodeFacts, OwnerKind
 from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
 from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
 from auditor.publish.object import Status, plain
@@ -79,6 +79,18 @@ def test_no_limit_is_lost_before_the_lesser_scopes_of_others() -> None:
     assert set(names[: len(LIMITS)]) == {row.id for row in LIMITS}
     assert names[0] == "process-fds"
     assert set(names[len(LIMITS) :]) == {"process-fds"}
+
+
+def test_listeners_are_published_the_fullest_first_with_their_owner() -> None:
+    rows = [Listener(1, "tcp", "::", 80 + n, (n,), queue, 9, 4, 0) for n, queue in ((1, 0), (2, 10), (3, 5))]
+    seen = sample([process(1), process(2, in_pod(POD_A)), process(3)], listeners=tuple(rows))
+    written = status(judged(seen)[0], caps=Caps(listeners=2))
+    assert [(one.port, one.queue) for one in written.listeners] == [(82, 10), (83, 5)]
+    assert written.listeners_truncated == 1
+    assert plain(written.listeners[0]) == {
+        "kind": "Pod", "namespace": "shop", "name": "cart-7c9", "uid": POD_A, "address": "::", "port": 82,
+        "protocol": "tcp", "connections": 4, "queue": 10, "backlog": 9, "drops": 0,
+    }  # fmt: skip
 
 
 def test_uncapped_leaves_nothing_out() -> None:
