@@ -117,7 +117,8 @@ def take(root: ProcRoot, rows: Iterable[Row], losses: Losses, *, with_unix: bool
     doors = {
         inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
     }
-    pinned = {inode: paths for inode, paths in _pinned(root).items() if inode not in members}
+    daemons = members.get(host or own or 0, ())
+    pinned = {inode: paths for inode, paths in _pinned(root, daemons).items() if inode not in members}
 
     def look(inode: int) -> Dump:
         if inode in pinned:
@@ -168,17 +169,38 @@ def _counters(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) 
     return counters
 
 
-def _pinned(root: ProcRoot) -> dict[int, list[str]]:
+def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:
     """Find the namespaces that a mount keeps alive, and the paths that may lead to them.
 
-    Where process 1's root is out of reach, the same mount may be visible here; the inode number tells.
+    Each mount namespace is read once, through the first of its processes. Where a process's root is out of reach, the
+    same mount may be visible here; the inode number tells.
+
+    Args:
+        root: the tree.
+        rows: processes that may have such mounts: container runtimes and their like, in the host's network namespace.
     """
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    seen = set()
+    for row in rows:
+        try:
+            with root.process(row.pid) as process:
+                namespace = _mount_namespace(process)
+                if namespace in seen:
+                    continue
+                seen.add(namespace)
+                for inode, path in mountinfo.read_namespaces(process).items():
+                    found[inode] += [f"{root.path}/{row.pid}/root{path}", path]
+        except KernelError:
+            continue
+    return found
+
+
+def _mount_namespace(process: ProcDirectory) -> str | None:
+    """Return its name; `None` where it is refused: anybody may read the mounts, so those are read once as one."""
     try:
-        with root.process(1) as process:
-            mounts = mountinfo.read_namespaces(process)
-    except KernelError:
-        return {}
-    return {inode: [f"{root.path}/1/root{path}", path] for inode, path in mounts.items()}
+        return process.link("ns/mnt")
+    except (Absent, Denied):
+        return None
 
 
 def _counters_here(root: ProcRoot) -> Sockstat:

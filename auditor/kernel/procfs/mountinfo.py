@@ -18,7 +18,9 @@ def read_namespaces(process: ProcDirectory) -> dict[int, str]:
 
 def parse_namespaces(data: bytes) -> dict[int, str]:
     """Parse the lines of file system nsfs whose root is `net:[inode]`."""
-    found = {}
+    found: dict[int, str] = {}
+    if b" - nsfs " not in data:  # there may be thousands of mounts, and few namespaces have such
+        return found
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         if " - nsfs " not in line:
             continue
