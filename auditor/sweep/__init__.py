@@ -58,10 +58,11 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     network = dumps.take(root, rows, losses, with_unix=bool(holdings.holders_of))
     groups = sockets.groups(root, rows, holdings, network, budget)
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
-    shared, gap = _shared(rows, comparer, budget)
     facts, release = node.take(root, losses)
-    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
+    # Limits before totals: what is left of the budget goes into comparing all descriptors.
     per_user = users.take(root, rows, comparer, facts, losses, budget)
+    shared, gap = _shared(rows, comparer, budget)
+    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
     found = pools.with_holders(pools.take(root, losses), comparer) + network.pools
     return NodeSample(
         at=time.time(),
