@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from auditor.evaluate.limits import LIMITS
+from auditor.evaluate.limits import LIMITS, MOMENTARY
 from auditor.evaluate.rules import Policy, finding_id, judge, without_reading
 from auditor.model import (
     Assessment,
@@ -18,7 +18,7 @@ from auditor.model import (
 )
 from auditor.remember import History
 
-__all__ = ["LIMITS", "Policy", "assess"]
+__all__ = ["LIMITS", "MOMENTARY", "Policy", "assess"]
 
 
 def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tuple[Assessment, History]:

@@ -25,7 +25,8 @@ class LimitRow:
         read: the readings of one node.
         sentence: the finding's message.
         remedy: the finding's remedy.
-        urgent: percent from which one sweep is enough in any case; `None` where a single one never is.
+        urgent: percent from which one sweep is enough in any case; `None` where a single one never is, for the figure
+            is that of a moment.
     """
 
     id: str
@@ -268,3 +269,6 @@ LIMITS = (
         urgent=None,
     ),
 )
+
+MOMENTARY = frozenset(row.id for row in LIMITS if row.urgent is None)
+"""Limits whose figure comes and goes within a second: only a finding says that it stays."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from auditor.evaluate import LIMITS
+from auditor.evaluate import LIMITS, MOMENTARY
 from auditor.model import (
     Assessment,
     ContainerUsage,
@@ -168,7 +168,9 @@ def _fullest_first(readings: Iterable[Reading]) -> list[Reading]:
 
 
 def _summary(assessment: Assessment, shown: Sequence[Reading], pods: Sequence[OwnerUsage]) -> shape.Summary:
-    worst = shown[0] if shown and shown[0].percent is not None else None
+    found = {(finding.limit, finding.scope) for finding in assessment.findings}
+    judged = [one for one in shown if one.limit not in MOMENTARY or (one.limit, one.scope) in found]
+    worst = judged[0] if judged and judged[0].percent is not None else None
     severities = [finding.severity.label for finding in assessment.findings]
     return shape.Summary(
         limit=worst.limit if worst else None,

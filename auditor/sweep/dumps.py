@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from auditor.kernel import diag, netns
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
-from auditor.kernel.procfs import mountinfo, sockstat, sysctl
+from auditor.kernel.procfs import mountinfo, net_stat, sockstat, sysctl
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import Gap, Netns, TcpState
@@ -24,6 +24,8 @@ Sockets = list[tuple[int, int, int]]
 """(state, inode, queued bytes) of each."""
 
 
+Conntrack = tuple[int, int | None]
+"""Entries and their maximum."""
 Local = tuple[int, bytes]
 """Port, and address in network order."""
 
@@ -43,7 +45,7 @@ class Dump:
     """
 
     time_wait_max: int | None = None
-    conntrack: tuple[int, int] | None = None
+    conntrack: Conntrack | None = None
     tcp: Sockets | None = None
     udp: Sockets | None = None
     listeners: list[diag.Listener] | None = None
@@ -80,7 +82,10 @@ class Dumps:
         return frozenset(inode for inode, dump in self.inside.items() if dump.whole)
 
     def netns(self) -> Iterator[Netns]:
-        """Return them as facts."""
+        """Return them as facts. One that does not show its maximum of connections has the host's, as all have."""
+        maximum = next(
+            (dump.conntrack[1] for dump in self.inside.values() if dump.conntrack and dump.conntrack[1]), None
+        )
         for inode, counter in sorted(self.counters.items()):
             dump = self.inside.get(inode, Dump())
             yield Netns(
@@ -89,7 +94,7 @@ class Dumps:
                 time_wait_max=dump.time_wait_max,
                 tcp_in_use=counter.tcp if counter else None,
                 conntrack=dump.conntrack[0] if dump.conntrack else None,
-                conntrack_max=dump.conntrack[1] if dump.conntrack else None,
+                conntrack_max=(dump.conntrack[1] or maximum) if dump.conntrack else None,
                 dumped=dump.whole,
             )
 
@@ -259,7 +264,7 @@ def _unix() -> set[int]:
         return set()  # no loss: each descriptor is asked instead
 
 
-def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> tuple[int | None, tuple[int, int] | None, Pools]:
+def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> tuple[int | None, Conntrack | None, Pools]:
     """Read what /proc/sys/net says in the calling thread's namespace.
 
     Args:
@@ -277,12 +282,24 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> tuple[int | No
         return None, None, Pools()
 
 
-def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> tuple[int, int] | None:
+def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack | None:
+    """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show."""
     try:
         return sysctl.read_number(top, _CONNTRACK), sysctl.read_number(top, _CONNTRACK_MAX)
     except (Absent, Denied, Malformed) as error:
-        if not (root.live and isinstance(error, Absent)):  # not loaded, so nothing is tracked
-            losses.count(_CONNTRACK, error, limits=["conntrack"])
+        if root.live and isinstance(error, Absent):
+            return _conntrack_without_sysctl(top, losses)
+        losses.count(_CONNTRACK, error, limits=["conntrack"])
+        return None
+
+
+def _conntrack_without_sysctl(top: ProcDirectory, losses: Losses) -> tuple[int, None] | None:
+    try:
+        return net_stat.read_entries(top, net_stat.CONNTRACK, "thread-self/"), None
+    except Absent:  # not loaded, so nothing is tracked
+        return None
+    except (Denied, Malformed) as error:
+        losses.count(_CONNTRACK, error, limits=["conntrack"])
         return None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
-from auditor.kernel.procfs import neigh_stat, sockstat, sysctl
+from auditor.kernel.procfs import net_stat, sockstat, sysctl
 from auditor.kernel.procfs.fd import PTY_LINKS
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import BudgetHolding, Gap, Pool
@@ -78,8 +78,8 @@ def _udp_memory(top: ProcDirectory, task: str) -> Pool:
 
 def _neighbours(top: ProcDirectory, task: str, *, table: str) -> Pool:
     """Entries of the table against its gc_thresh3. Those that the garbage collector leaves alone are in it: too many."""
-    family, scope = ("ipv4", "IPv4") if table == neigh_stat.IPV4 else ("ipv6", "IPv6")
-    used = neigh_stat.read_entries(top, table, task)
+    family, scope = ("ipv4", "IPv4") if table == net_stat.IPV4 else ("ipv6", "IPv6")
+    used = net_stat.read_entries(top, table, task)
     return Pool(
         "neighbours", used, sysctl.read_number(top, f"net/{family}/neigh/default/gc_thresh3"), scope, estimate=True
     )
@@ -89,8 +89,8 @@ _NETWORK: tuple[tuple[str, str, Callable[[ProcDirectory, str], Pool]], ...] = (
     ("orphans", "net/ipv4/tcp_max_orphans", _orphans),
     ("tcp-memory", "net/ipv4/tcp_mem", _tcp_memory),
     ("udp-memory", "net/ipv4/udp_mem", _udp_memory),
-    ("neighbours", "net/stat/arp_cache", partial(_neighbours, table=neigh_stat.IPV4)),
-    ("neighbours", "net/stat/ndisc_cache", partial(_neighbours, table=neigh_stat.IPV6)),
+    ("neighbours", "net/stat/arp_cache", partial(_neighbours, table=net_stat.IPV4)),
+    ("neighbours", "net/stat/ndisc_cache", partial(_neighbours, table=net_stat.IPV6)),
 )
 NETWORK = tuple(dict.fromkeys(limit for limit, _, _ in _NETWORK))
 """Ids of the limits whose files are the initial network namespace's alone."""

@@ -21,7 +21,7 @@ from auditor.kernel.procfs import (
     limits,
     loadavg,
     mountinfo,
-    neigh_stat,
+    net_stat,
     ns,
     sockstat,
     stat,
@@ -141,7 +141,7 @@ MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
                 mountinfo.CgroupMount("/sys/fs/cgroup/a b", "/", frozenset({"rw", "pids"}), unified=False),
             ],
         ),
-        (neigh_stat.parse_entries, recorded.NEIGHBOURS.format(count="0000002a").encode(), 42),
+        (net_stat.parse_entries, recorded.NEIGHBOURS.format(count="0000002a").encode(), 42),
         (lambda text: ns.parse_net(text.decode()), b"net:[4026531840]", 4026531840),
     ],
 )
@@ -162,7 +162,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "cgroupfs": cgroupfs.parse_pids_max,
     "cgroup mounts": mountinfo.parse_cgroups,
     "key_users": key_users.parse,
-    "neigh_stat": neigh_stat.parse_entries,
+    "net_stat": net_stat.parse_entries,
     "mountinfo": mountinfo.parse_namespaces,
     "ns": lambda data: ns.parse_net(data.decode("utf-8", "surrogateescape")),
 }
@@ -406,7 +406,7 @@ def test_every_parser_is_fuzzed() -> None:
         loadavg,
         mountinfo,
         key_users,
-        neigh_stat,
+        net_stat,
         ns,
         sysctl,
     ]

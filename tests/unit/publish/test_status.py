@@ -6,7 +6,8 @@ from samples import POD_A, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import LIMITS, Policy, assess
-from auditor.model import Gap, Listener, NodeFacts, OwnerKind
+from auditor.model import Gap, Listener, NodeFacts, NodeSample, OwnerKind
+from auditor.publish.cadence import essence
 from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
 from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
 from auditor.publish.object import Status, plain
@@ -91,6 +92,19 @@ def test_listeners_are_published_the_fullest_first_with_their_owner() -> None:
         "kind": "Pod", "namespace": "shop", "name": "cart-7c9", "uid": POD_A, "address": "::", "port": 82,
         "protocol": "tcp", "connections": 4, "queue": 10, "backlog": 9, "drops": 0,
     }  # fmt: skip
+
+
+def test_a_queue_that_is_full_for_a_moment_is_neither_the_summary_nor_worth_a_write() -> None:
+    def with_queue(queue: int) -> NodeSample:
+        return sample([process(1)], listeners=(Listener(1, "tcp", "::", 80, (1,), queue, 9),))
+
+    (idle, history), (full, _) = judged(with_queue(0)), judged(with_queue(10))
+    assert status(full).summary.limit != "listen-backlog"
+    assert essence(status(full)) == essence(status(idle))
+    stays, history = judged(with_queue(10), history=history)
+    stays, _ = judged(with_queue(10), history=history)
+    assert (status(stays).summary.limit, status(stays).summary.percent) == ("listen-backlog", 100)
+    assert essence(status(stays)) != essence(status(idle))
 
 
 def test_uncapped_leaves_nothing_out() -> None:
