@@ -63,7 +63,7 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     per_user = users.take(root, rows, comparer, facts, losses, budget)
     shared, gap = _shared(rows, comparer, budget)
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
-    found = pools.with_holders(pools.take(root, losses), comparer) + network.pools
+    found = pools.with_holders(root, pools.take(root, losses), rows, comparer, budget) + network.pools
     return NodeSample(
         at=time.time(),
         source="procfs",

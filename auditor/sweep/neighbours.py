@@ -6,11 +6,10 @@ from dataclasses import replace
 
 from auditor.kernel import neigh, netns
 from auditor.kernel.neigh import Entries
-from auditor.model import Pool, percent
-from auditor.sweep.pools import Pools
+from auditor.model import Pool
+from auditor.sweep.pools import Pools, is_near
 
 LIMIT = "neighbours"
-_NEAR_PERCENT = 50
 _FAMILIES = {"IPv4": socket.AF_INET, "IPv6": socket.AF_INET6}
 
 
@@ -39,7 +38,7 @@ def look_closer(found: Pools, doors: Mapping[int, Iterable[str]], own: int | Non
 
 
 def _is_near(pool: Pool) -> bool:
-    return pool.limit == LIMIT and (percent(pool.used, pool.maximum) or 0) >= _NEAR_PERCENT
+    return pool.limit == LIMIT and is_near(pool)
 
 
 def _closer(pool: Pool, by_netns: Mapping[int, Mapping[str, Entries]]) -> Pool:

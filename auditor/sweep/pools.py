@@ -6,12 +6,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
-from auditor.kernel.procfs import net_stat, sockstat, sysctl
+from auditor.kernel.procfs import maps, net_stat, sockstat, sysctl
 from auditor.kernel.procfs.fd import PTY_LINKS
 from auditor.kernel.root import ProcDirectory, ProcRoot
-from auditor.model import BudgetHolding, Gap, Pool
+from auditor.model import BudgetHolding, Gap, Pool, percent
+from auditor.sweep.budget import Budget
 from auditor.sweep.descriptions import Comparer
 from auditor.sweep.losses import Losses
+from auditor.sweep.processes import Row
+
+_NEAR_PERCENT = 50
+_MAPS_SECONDS = 200e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,14 +142,46 @@ def read(root: ProcRoot, top: ProcDirectory, sources: Iterable[Source], losses: 
     return Pools(tuple(found), frozenset(missing - {pool.limit for pool in found}))
 
 
-def with_holders(pools: Pools, comparer: Comparer) -> Pools:
-    """Fill in who holds what descriptors show: the masters of pseudo-terminals."""
-    return replace(
-        pools,
-        found=tuple(
-            replace(pool, holders=held(comparer, PTY_LINKS)) if pool.limit == "ptys" else pool for pool in pools.found
-        ),
-    )
+def with_holders(root: ProcRoot, pools: Pools, rows: Iterable[Row], comparer: Comparer, budget: Budget) -> Pools:
+    """Fill in who holds what the kernel only counts: pseudo-terminals by their masters, contexts by their rings.
+
+    Args:
+        root: the tree.
+        pools: as they were read.
+        rows: all processes.
+        comparer: over their descriptors.
+        budget: CPU time that may go into it.
+    """
+
+    def holders(pool: Pool) -> tuple[BudgetHolding, ...]:
+        if pool.limit == "ptys":
+            return held(comparer, PTY_LINKS)
+        if pool.limit == "aio" and is_near(pool):
+            return _rings(root, rows, budget)
+        return ()
+
+    return replace(pools, found=tuple(replace(pool, holders=holders(pool)) for pool in pools.found))
+
+
+def is_near(pool: Pool) -> bool:
+    """Whether a pool is half full, so that a closer look is worth its cost."""
+    return (percent(pool.used, pool.maximum) or 0) >= _NEAR_PERCENT
+
+
+def _rings(root: ProcRoot, rows: Iterable[Row], budget: Budget) -> tuple[BudgetHolding, ...]:
+    """Look for contexts in the memory of each process. Whoever cannot be looked into is left out."""
+    found = []
+    for row in rows:
+        if row.kernel_thread or not budget.allows(_MAPS_SECONDS):
+            continue
+        try:
+            with root.process(row.pid) as process:
+                events = maps.read_aio_events(process)
+        except KernelError:
+            continue
+        if events:
+            found.append(BudgetHolding((row.pid,), events))
+    return tuple(found)
 
 
 def held(comparer: Comparer, links: Iterable[str]) -> tuple[BudgetHolding, ...]:

@@ -50,12 +50,17 @@ def sysctl(name: str) -> int:
 def test_aio(start: Start, uid: str) -> None:
     assert not findings(audit()[1], "aio")
     used, maximum = sysctl("fs/aio-nr"), sysctl("fs/aio-max-nr")
-    start("aio", uid, maximum * 85 // 100 - used)
+    asked = maximum * 85 // 100 - used
+    start("aio", uid, asked)
     _, assessment = audit()
     (finding,) = findings(assessment, "aio")
     assert (finding.used, finding.maximum) == (sysctl("fs/aio-nr"), maximum)
     assert (finding.rule, finding.severity) == ("AIOHigh", Severity.WARNING)
     assert "fs.aio-max-nr=1048576" in finding.remedy
+    (share,) = finding.consumers
+    assert share.owner == pod(uid)
+    assert share.used is not None
+    assert asked <= share.used <= asked + 128, "as its ring tells, which is made of whole pages"
 
 
 def test_ptys(start: Start, uid: str) -> None:

@@ -20,6 +20,7 @@ from auditor.kernel.procfs import (
     key_users,
     limits,
     loadavg,
+    maps,
     mountinfo,
     net_stat,
     ns,
@@ -92,6 +93,10 @@ CGROUP_V1 = b"""\
 """
 
 
+MAPS = b"""55d0c0000000-55d0c0001000 r--p 00000000 08:01 77    /opt/a /[aio]b
+7f0000000000-7f0000001000 rw-s 00000000 00:10 88    /[aio] (deleted)
+7f0000002000-7f0000003000 rw-s 00000000 00:10 89    /[aio]
+"""
 MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 300 24 0:4 net:[4026532205] /run/netns/my\040ns rw shared:9 - nsfs nsfs rw
 30 24 0:27 /.. /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate
@@ -131,6 +136,8 @@ MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
             b"    0:   103 102/102 98/1000000 2121/25000000\n",
             [key_users.KeyUser(0, 98, 10**6, 2121, 25_000_000)],
         ),
+        (maps.parse_aio_events, MAPS, 2 * 4096 // 64),
+        (maps.parse_aio_events, b"", 0),
         (cgroupfs.parse_pids_max, b"max\n", UNLIMITED),
         (cgroupfs.parse_pids_max, b"32768\n", 32768),
         (
@@ -159,6 +166,7 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "loadavg": loadavg.parse_tasks,
     "sysctl": sysctl.parse_number,
     "sysctls": lambda data: sysctl.parse_numbers(data, 3),
+    "maps": maps.parse_aio_events,
     "cgroupfs": cgroupfs.parse_pids_max,
     "cgroup mounts": mountinfo.parse_cgroups,
     "key_users": key_users.parse,
@@ -396,6 +404,7 @@ def test_the_family_of_a_protocol(name: str, family: str) -> None:
 
 def test_every_parser_is_fuzzed() -> None:
     modules: list[Any] = [
+        maps,
         cgroupfs,
         stat,
         status,

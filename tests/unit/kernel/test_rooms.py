@@ -11,6 +11,7 @@ from kernel import recorded
 
 from auditor.kernel import diag, kcmp, netns
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+from auditor.kernel.procfs import net_stat, sysctl
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
@@ -182,6 +183,21 @@ def test_a_namespace_with_nothing_but_listeners_spares_the_walk(monkeypatch: pyt
         dump = dumps._look(ProcRoot(), counter, Losses(), with_unix=False, with_pools=False)
         assert len(walks) == expected
         assert dump.tcp == ([] if expected else [(10, 100, 0)])
+
+
+def test_without_the_sysctls_connections_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a network namespace of another user namespace, on some kernels."""
+
+    def hidden(_: object, name: str) -> int:
+        raise Absent(name)
+
+    monkeypatch.setattr(sysctl, "read_number", hidden)
+    monkeypatch.setattr(net_stat, "read_entries", lambda *_: 42)
+    with ProcRoot().top() as top:
+        assert dumps._conntrack(ProcRoot(), top, Losses()) == (42, None)
+    inside = {1: Dump(conntrack=(7, 100)), 2: Dump(conntrack=(42, None)), 3: Dump()}
+    rooms = list(Dumps(dict.fromkeys(inside), inside, (), 0.0).netns())
+    assert [(one.conntrack, one.conntrack_max) for one in rooms] == [(7, 100), (42, 100), (None, None)]
 
 
 def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
