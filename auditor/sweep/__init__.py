@@ -25,7 +25,7 @@ from auditor.sweep import (
     users,
 )
 from auditor.sweep.budget import Budget
-from auditor.sweep.losses import OF_DESCRIPTORS, Losses
+from auditor.sweep.losses import OF_DESCRIPTORS, OF_NAMESPACES, Losses
 from auditor.sweep.processes import Row
 
 __all__ = ["SweepError", "sweep"]
@@ -118,7 +118,7 @@ def _hidden(root: ProcRoot, rows: list[Row]) -> list[Gap]:
         gaps.append(Gap("pid-namespace", detail))
     if root.live and all(row.pid != 1 for row in rows):
         detail = f"{root.path} shows some processes only (mounted with hidepid): root with CAP_SYS_PTRACE sees all"
-        gaps.append(Gap("hidden-processes", detail, limits=OF_DESCRIPTORS | {"process-fds", "time-wait"}))
+        gaps.append(Gap("hidden-processes", detail, limits=OF_DESCRIPTORS | OF_NAMESPACES | {"process-fds"}))
     return gaps
 
 

@@ -11,7 +11,7 @@ from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import Gap, Netns, TcpState
 from auditor.sweep import pools
-from auditor.sweep.losses import Losses
+from auditor.sweep.losses import OF_NAMESPACES, Losses
 from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
@@ -327,7 +327,7 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
         detail = "network namespaces whose sockets and TIME_WAIT maximum were not read: CAP_SYS_ADMIN lets enter them"
     else:
         detail = f"network namespaces that could not be entered: {errors[0]}"
-    yield Gap("netns-sockets", detail, len(errors), frozenset({"time-wait", "conntrack", "listen-backlog"}))
+    yield Gap("netns-sockets", detail, len(errors), OF_NAMESPACES)
 
 
 def _untracked(host: Dump | None) -> Iterator[Gap]:

@@ -12,6 +12,9 @@ T = TypeVar("T")
 OF_DESCRIPTORS = frozenset({"inotify-instances", "inotify-watches", "epoll-watches"})
 """Limits whose use is added up from what descriptors refer to."""
 
+OF_NAMESPACES = frozenset({"time-wait", "conntrack", "listen-backlog"})
+"""Limits that are read in each network namespace."""
+
 _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
     "process": (
         "denied-processes",
@@ -31,7 +34,7 @@ _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
     "netns": (
         "denied-netns",
         "processes whose network namespace is unknown: CAP_SYS_PTRACE shows it",
-        frozenset({"time-wait"}),
+        OF_NAMESPACES,
     ),
 }
 _LIMITS = {
@@ -40,7 +43,7 @@ _LIMITS = {
     "fd": OF_DESCRIPTORS | {"process-fds"},
     "fd-kinds": OF_DESCRIPTORS,
     "status": OF_DESCRIPTORS,
-    "netns": frozenset({"time-wait"}),
+    "netns": OF_NAMESPACES,
     "sockstat": frozenset({"time-wait"}),
     "fs/file-nr": frozenset({"file-handles"}),
     "fs/file-max": frozenset({"file-handles"}),

@@ -130,7 +130,7 @@ def read(root: ProcRoot, top: ProcDirectory, sources: Iterable[Source], losses: 
     namespace: there is no such limit here. A recorded tree may just have been recorded without it.
     """
     found, missing = [], set()
-    whole = root.live and "sys" in top.names(".")
+    whole = root.live and _has_sysctls(top)
     for source in sources:
         try:
             found.append(source.read(top))
@@ -140,6 +140,14 @@ def read(root: ProcRoot, top: ProcDirectory, sources: Iterable[Source], losses: 
             else:
                 losses.count(source.file, error, limits=[source.limit])
     return Pools(tuple(found), frozenset(missing - {pool.limit for pool in found}))
+
+
+def _has_sysctls(top: ProcDirectory) -> bool:
+    try:
+        top.stat("sys/kernel/pid_max")
+    except KernelError:  # mounted with subset=pid, or covered
+        return False
+    return True
 
 
 def with_holders(root: ProcRoot, pools: Pools, rows: Iterable[Row], comparer: Comparer, budget: Budget) -> Pools:
