@@ -5,13 +5,17 @@ in the node's total; `shared_descriptions` reconciles the two.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
 from auditor.attribute.sockets import netns_owners, sockets_by_owner
 from auditor.model import (
+    BudgetHolding,
+    CgroupTasks,
     Gap,
+    Listener,
+    ListenerUsage,
     NetnsUsage,
     NodeSample,
     NodeTotals,
@@ -20,9 +24,13 @@ from auditor.model import (
     OwnerKind,
     OwnerUsage,
     PodIdentity,
+    Pool,
+    PoolUsage,
     Process,
+    TaskLimit,
     UserBudget,
     UserUsage,
+    cgroup_path,
 )
 
 __all__ = ["attribute", "locate"]
@@ -43,6 +51,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     sockets = sockets_by_owner(sample, owner_of, answers_for)
     descriptions, distinct = descriptions_by_owner(sample.processes, sample.shared, owner_of)
 
+    starts = {process.pid: process.start for process in sample.processes}
     rows: dict[Owner, list[Process]] = defaultdict(list)
     for process in sample.processes:
         rows[owner_of[process.pid]].append(process)
@@ -71,11 +80,19 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
                 answers_for.get(netns.inode, HOST.owner),
                 netns.time_wait_buckets,
                 netns.time_wait_max,
+                netns.conntrack,
+                netns.conntrack_max,
                 is_host=netns.inode == sample.host_netns,
             )
             for netns in sample.netns
         ),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
+        pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
+        listeners=None
+        if sample.listeners is None
+        else tuple(_listener(one, owner_of, answers_for, starts) for one in sample.listeners),
+        task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
+        missing=sample.missing,
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
     )
 
@@ -112,14 +129,55 @@ def _totals(sample: NodeSample, owners: tuple[OwnerUsage, ...], distinct: int | 
 
 
 def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[OwnerUsage, ...]) -> UserUsage:
-    takers: Counter[Owner] = Counter()
-    for holding in budget.holders:
-        for owner in {owner_of[pid] for pid in holding.holders if pid in owner_of}:
-            takers[owner] += holding.count
+    takers = _takers(budget.holders, owner_of)
     members = {usage.owner for usage in owners if budget.uid in usage.uids}
     return UserUsage(
-        budget.pool, budget.uid, budget.used, budget.limit, budget.exact, dict(takers), frozenset(members | set(takers))
+        budget.pool,
+        budget.uid,
+        budget.used,
+        budget.limit,
+        budget.exact,
+        takers,
+        frozenset(members | set(takers)),
+        budget.scope,
     )
+
+
+def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> PoolUsage:
+    takers = Counter(_takers(pool.holders, owner_of))
+    for inode, number in pool.by_netns.items():
+        takers[answers_for.get(inode, HOST.owner)] += number
+    return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+
+
+def _listener(
+    one: Listener, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], starts: Mapping[int, int]
+) -> ListenerUsage:
+    """Name who accepts: the youngest of all who hold the socket, for a service is younger than who passed it on."""
+    holders = [pid for pid in one.holders or () if pid in owner_of]
+    youngest = max(holders, key=lambda pid: (starts[pid], pid), default=None)
+    owner = answers_for.get(one.netns, HOST.owner) if youngest is None else owner_of[youngest]
+    return ListenerUsage(owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops)
+
+
+def _task_limit(cgroup: CgroupTasks, processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> TaskLimit:
+    place = locate([("pids", cgroup.path)])
+    takers: Counter[Owner] = Counter()
+    if place.owner == HOST.owner and 2 * cgroup.used >= cgroup.limit:  # nobody asks of one that is half empty
+        for process in processes:
+            path = cgroup_path(process.cgroups, "pids")
+            if path is not None and f"{path}/".startswith(f"{cgroup.path}/"):
+                takers[owner_of[process.pid]] += process.threads or 0
+    return TaskLimit(place.owner, place.container, cgroup.path, cgroup.used, cgroup.limit, dict(takers))
+
+
+def _takers(holdings: Iterable[BudgetHolding], owner_of: Mapping[int, Owner]) -> dict[Owner, int]:
+    """Count what each owner holds. An object of several owners counts once in each."""
+    takers: Counter[Owner] = Counter()
+    for holding in holdings:
+        for owner in {owner_of[pid] for pid in holding.holders if pid in owner_of}:
+            takers[owner] += holding.count
+    return dict(takers)
 
 
 def _unnamed_pods(owners: tuple[OwnerUsage, ...]) -> tuple[Gap, ...]:

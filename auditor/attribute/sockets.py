@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from auditor.attribute.cgroup import HOST
 from auditor.model import NodeSample, Owner, Process, SocketGroup, SocketUse, TcpState
 
+_ORPHANED = frozenset({TcpState.FIN_WAIT1, TcpState.CLOSING, TcpState.LAST_ACK})
 _PROTOCOLS = frozenset({"tcp", "udp", "unix", "other"})
 
 
@@ -14,9 +15,14 @@ _PROTOCOLS = frozenset({"tcp", "udp", "unix", "other"})
 class _Tally:
     tcp: Counter[TcpState] = field(default_factory=Counter)
     others: Counter[str] = field(default_factory=Counter)
+    queued: Counter[str] = field(default_factory=Counter)
+    orphans: int = 0
     unknown: set[str] = field(default_factory=set)
 
     def add(self, group: SocketGroup) -> None:
+        self.queued[group.protocol] += group.queued_bytes
+        if group.holders == () and group.state in _ORPHANED:
+            self.orphans += group.count
         if group.protocol == "tcp" and group.state is not None:
             self.tcp[group.state] += group.count
         elif group.protocol in _PROTOCOLS:
@@ -30,6 +36,9 @@ class _Tally:
             udp=None if "udp" in self.unknown else self.others["udp"],
             unix=None if "unix" in self.unknown else self.others["unix"],
             other=None if "other" in self.unknown else self.others["other"],
+            tcp_queued_bytes=None if "tcp" in self.unknown else self.queued["tcp"],
+            udp_queued_bytes=None if "udp" in self.unknown else self.queued["udp"],
+            orphans=None if "tcp" in self.unknown else self.orphans,
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from auditor.evaluate.limits import LIMITS
+from auditor.evaluate.limits import LIMITS, MOMENTARY
 from auditor.evaluate.rules import Policy, finding_id, judge, without_reading
 from auditor.model import (
     Assessment,
@@ -18,7 +18,7 @@ from auditor.model import (
 )
 from auditor.remember import History
 
-__all__ = ["LIMITS", "Policy", "assess"]
+__all__ = ["LIMITS", "MOMENTARY", "Policy", "assess"]
 
 
 def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tuple[Assessment, History]:
@@ -37,15 +37,18 @@ def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tu
     findings: list[Finding] = []
     seen: list[str] = []
     for row in LIMITS:
-        of_row = _readings_or_unknown(row.id, row.read(usage))
+        of_row = list(row.read(usage))
+        if not of_row and row.id not in usage.missing:  # one that says nothing at all is unknown, not absent
+            of_row = [Reading(row.id, "node", "node", None, None)]
         readings += of_row
         for reading in of_row:
             seen.append(finding_id(row, reading))
-            finding = judge(row, reading, history, policy.of(row), now)
+            finding = judge(row, reading, history, policy.of(row, reading), now)
             if finding:
                 findings.append(finding)
     findings += without_reading(usage, history, [*seen, _INCOMPLETE])
-    unreadable = _unreadable(readings, usage.gaps) & policy.promised
+    unjudged = _unjudged(readings, usage.gaps)
+    unreadable = unjudged & policy.promised
     if unreadable:
         findings.append(_incomplete(unreadable, usage.gaps, history, now))
     findings.sort(key=lambda finding: (-finding.severity, -(finding.percent or 0), finding.id))
@@ -56,6 +59,7 @@ def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tu
         findings=tuple(findings),
         events=tuple(_changes(history.findings.values(), findings, now)),
         unreadable=unreadable,
+        unjudged=unjudged,
         peaks={key: window.peak for key, window in history.peaks.items()},
         fds_peaks={owner: window.peak for owner, window in history.fds_peaks.items()},
     )
@@ -65,12 +69,7 @@ def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tu
 _INCOMPLETE = "AuditIncomplete/node"
 
 
-def _readings_or_unknown(limit: str, readings: Iterable[Reading]) -> list[Reading]:
-    """One reading at least: a limit that says nothing at all is unknown, not absent."""
-    return list(readings) or [Reading(limit, "node", "node", None, None)]
-
-
-def _unreadable(readings: Iterable[Reading], gaps: Iterable[Gap]) -> frozenset[str]:
+def _unjudged(readings: Iterable[Reading], gaps: Iterable[Gap]) -> frozenset[str]:
     unknown = {reading.limit for reading in readings if reading.used is None or reading.maximum is None}
     return frozenset(unknown.union(*(gap.limits for gap in gaps)))
 

@@ -1,21 +1,29 @@
 """How each limit is read from a node's usage: one function a limit, named after it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from auditor.model import (
+    UNLIMITED,
     Limit,
+    ListenerUsage,
     NetnsUsage,
+    NodeFacts,
     NodeUsage,
+    Owner,
     OwnerKind,
     OwnerUsage,
+    PoolUsage,
     Reading,
     Share,
+    SocketUse,
     Subject,
+    TaskLimit,
     UserUsage,
 )
-from auditor.model.words import owner_name
+from auditor.model.words import bounded, clean, owner_name
 
 SHARES_MAX = 5
+_PATH_BYTES = 200
 
 
 def process_fds(usage: NodeUsage) -> Iterator[Reading]:
@@ -55,8 +63,28 @@ def file_handles(usage: NodeUsage) -> Iterator[Reading]:
 
 
 def pids(usage: NodeUsage) -> Iterator[Reading]:
-    """Tasks against pid_max, which counts every thread."""
+    """Tasks against pid_max, which counts every thread, and against pids.max of each cgroup that has one."""
     yield from _tasks("pids", usage, usage.facts.pid_max)
+    rows = {row.owner: row for row in usage.owners}
+    yield from _fullest_of_each(_of_cgroup(limit, rows) for limit in usage.task_limits)
+
+
+def _of_cgroup(limit: TaskLimit, rows: Mapping[Owner, OwnerUsage]) -> Reading:
+    row = rows.get(limit.owner)
+    if row is None or limit.owner.kind is OwnerKind.HOST:
+        path = bounded(clean(limit.path), _PATH_BYTES)
+        shares = _greatest(rows.values(), lambda row: limit.takers.get(row.owner))
+        return Reading("pids", f"cgroup{path}", f"cgroup {path}", limit.used, limit.limit, consumers=shares)
+    names = {container.id: container.name for container in row.containers if container.id}
+    label = names.get(limit.container or "") or limit.container
+    return Reading(
+        limit="pids",
+        key="/".join(filter(None, (_owner_key(row), label))),
+        scope=" ".join(filter(None, (owner_name(row.owner, row.identity), (label or "")[:63]))),
+        used=limit.used,
+        maximum=limit.limit,
+        subject=Subject(row.owner, row.identity, label),
+    )
 
 
 def threads(usage: NodeUsage) -> Iterator[Reading]:
@@ -64,55 +92,159 @@ def threads(usage: NodeUsage) -> Iterator[Reading]:
     yield from _tasks("threads", usage, usage.facts.threads_max)
 
 
-def inotify_instances(usage: NodeUsage) -> Iterator[Reading]:
-    """Instances of each user against max_user_instances.
+def pool(
+    limit: str, taken: Callable[[SocketUse], int | None] | None = None, unit: str | None = None
+) -> Callable[[NodeUsage], Iterator[Reading]]:
+    """Return the reader of a pool of the whole node.
 
-    A node without a single instance reads as the superuser's zero, so that the limit is seen to be watched.
+    Args:
+        limit: id of the limit.
+        taken: what an owner's sockets take of it; else whoever is seen to hold something of it takes that.
+        unit: what `taken` counts, if that is not what the limit counts.
     """
-    rows = [user for user in usage.users if user.pool == "inotify-instances"]
-    if not rows:
-        blind = any("inotify-instances" in gap.limits for gap in usage.gaps)
-        rows = [UserUsage("inotify-instances", 0, None if blind else 0, usage.facts.inotify_max_instances, exact=False)]
-    for user in rows:
-        consumers = _greatest(usage.owners, lambda row, user=user: user.takers.get(row.owner))  # type: ignore[misc]
-        greatest = consumers[0].owner if consumers else None
-        yield Reading(
-            limit="inotify-instances",
-            key=f"user/{user.uid}",
-            scope=f"user {user.uid}",
-            used=user.used,
-            maximum=user.limit,
-            estimate=not user.exact,
-            consumers=consumers,
-            affected=tuple(
-                Share(row.owner, row.identity, user.takers.get(row.owner))
-                for row in usage.owners
-                if row.owner in user.members and row.owner != greatest
-            )[:SHARES_MAX],
-        )
+
+    def read(usage: NodeUsage) -> Iterator[Reading]:
+        for one in usage.pools:
+            if one.limit == limit:
+                shares = _greatest(usage.owners, lambda row, one=one: _taken(one, row), unit)  # type: ignore[misc]
+                yield _pool(one, shares)
+
+    def _taken(one: PoolUsage, row: OwnerUsage) -> int | None:
+        if taken is None:
+            return one.takers.get(row.owner)
+        return None if row.sockets is None else taken(row.sockets)
+
+    return read
+
+
+def per_user(
+    limit: str, maximum: Callable[[NodeFacts], Limit] = lambda _: None
+) -> Callable[[NodeUsage], Iterator[Reading]]:
+    """Return the reader of a pool that is kept per user.
+
+    Args:
+        limit: id of the limit.
+        maximum: what a user may have who has nothing yet. A node where nobody has any reads as the superuser's zero,
+            so that the limit is seen to be watched.
+    """
+
+    def read(usage: NodeUsage) -> Iterator[Reading]:
+        rows = [user for user in usage.users if user.pool == limit]
+        if not rows and limit not in usage.missing:
+            blind = any(limit in gap.limits for gap in usage.gaps)
+            rows = [UserUsage(limit, 0, None if blind else 0, maximum(usage.facts), exact=False)]
+        for user in rows:
+            yield _of_user(user, usage.owners)
+
+    return read
+
+
+def _of_user(user: UserUsage, owners: Iterable[OwnerUsage]) -> Reading:
+    owners = tuple(owners)
+    consumers = _greatest(owners, lambda row: user.takers.get(row.owner))
+    greatest = consumers[0].owner if consumers else None
+    return Reading(
+        limit=user.pool,
+        key="/".join(filter(None, (f"user/{user.uid}", user.scope))),
+        scope=" ".join(filter(None, (f"user {user.uid}", user.scope))),
+        used=user.used,
+        maximum=user.limit,
+        estimate=not user.exact,
+        consumers=consumers,
+        affected=tuple(
+            Share(row.owner, row.identity, user.takers.get(row.owner))
+            for row in owners
+            if row.owner in user.members and row.owner != greatest
+        )[:SHARES_MAX],
+    )
+
+
+def listen_backlog(usage: NodeUsage) -> Iterator[Reading]:
+    """Accept queue of each listener against its backlog and one more. Empty ones are left out, but for the smallest."""
+    if usage.listeners is None:
+        return
+    rows = {row.owner: row for row in usage.owners}
+    waiting = [one for one in usage.listeners if one.queue]
+    waiting = waiting or sorted(usage.listeners, key=lambda one: (one.backlog, one.port, one.address))[:1]
+    if not waiting:
+        yield Reading("listen-backlog", "node", "node", 0, UNLIMITED)
+    yield from _fullest_of_each(_of_listener(one, rows.get(one.owner)) for one in waiting)
+
+
+def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
+    where = f"[{one.address}]:{one.port}" if ":" in one.address else f"{one.address}:{one.port}"
+    identity = row.identity if row else None
+    key = _owner_key(row) if row else one.owner.kind.lower()
+    return Reading(
+        limit="listen-backlog",
+        key=f"{key}/{one.protocol}/{where}",
+        scope=f"{owner_name(one.owner, identity)} {where}",
+        used=one.queue,
+        maximum=one.backlog + 1,
+        subject=Subject(one.owner, identity),
+    )
 
 
 def time_wait(usage: NodeUsage) -> Iterator[Reading]:
-    """TIME_WAIT buckets of each network namespace. Namespaces without any are left out, but for the host's."""
+    """TIME_WAIT buckets of each network namespace."""
+    yield from _per_netns("time-wait", usage, lambda netns: (netns.time_wait_buckets, netns.time_wait_max))
+
+
+def conntrack(usage: NodeUsage) -> Iterator[Reading]:
+    """Tracked connections of each network namespace: the one maximum binds every namespace by itself."""
+    if "conntrack" not in usage.missing:
+        yield from _per_netns("conntrack", usage, lambda netns: (netns.conntrack, netns.conntrack_max))
+
+
+def _per_netns(
+    limit: str, usage: NodeUsage, figures: Callable[[NetnsUsage], tuple[int | None, Limit]]
+) -> Iterator[Reading]:
+    """Read one figure of each namespace. Those that hold nothing are left out, but for the host's.
+
+    Where several would go by one name (an owner with many, mounts without a process) the fullest speaks for them.
+    """
     rows = {row.owner: row for row in usage.owners}
-    for netns in usage.netns:
-        if not netns.time_wait_buckets and not netns.is_host and netns.time_wait_buckets is not None:
-            continue
-        yield _time_wait_of(netns, rows.get(netns.owner))
-
-
-def _time_wait_of(netns: NetnsUsage, row: OwnerUsage | None) -> Reading:
-    own = row is not None and netns.owner.kind is not OwnerKind.HOST
-    subject = Subject(netns.owner, row.identity) if row is not None and own else Subject()
-    key = _owner_key(row) if row is not None and own else ("host" if netns.is_host else "other")
-    return Reading(
-        limit="time-wait",
-        key=f"netns/{key}",
-        scope=owner_name(netns.owner, row.identity if row else None) if own else ("host" if netns.is_host else "netns"),
-        used=netns.time_wait_buckets,
-        maximum=netns.time_wait_max,
-        subject=subject,
+    yield from _fullest_of_each(
+        _of_netns(limit, netns, rows.get(netns.owner), *figures(netns))
+        for netns in usage.netns
+        if netns.is_host or figures(netns)[0] != 0
     )
+
+
+def _fullest_of_each(readings: Iterable[Reading]) -> Iterable[Reading]:
+    """Choose one reading for each key."""
+    fullest: dict[str, Reading] = {}
+    for reading in readings:
+        other = fullest.get(reading.key)
+        if other is None or _fullness(reading) > _fullness(other):
+            fullest[reading.key] = reading
+    return fullest.values()
+
+
+def _fullness(reading: Reading) -> tuple[int, int]:
+    return -1 if reading.percent is None else reading.percent, reading.used or 0
+
+
+def _of_netns(limit: str, netns: NetnsUsage, row: OwnerUsage | None, used: int | None, maximum: Limit) -> Reading:
+    own = row is not None and netns.owner.kind is not OwnerKind.HOST
+    return Reading(
+        limit=limit,
+        key=f"netns/{_netns_key(netns, row)}",
+        scope=owner_name(netns.owner, row.identity) if row is not None and own else _netns_name(netns),
+        used=used,
+        maximum=maximum,
+        subject=Subject(netns.owner, row.identity) if row is not None and own else Subject(),
+    )
+
+
+def _netns_key(netns: NetnsUsage, row: OwnerUsage | None) -> str:
+    if row is not None and netns.owner.kind is not OwnerKind.HOST:
+        return _owner_key(row)
+    return "host" if netns.is_host else "other"
+
+
+def _netns_name(netns: NetnsUsage) -> str:
+    return "host" if netns.is_host else f"netns {netns.inode}"
 
 
 def _tasks(limit: str, usage: NodeUsage, maximum: Limit) -> Iterator[Reading]:
@@ -126,8 +258,23 @@ def _tasks(limit: str, usage: NodeUsage, maximum: Limit) -> Iterator[Reading]:
     )
 
 
-def _greatest(rows: Iterable[OwnerUsage], figure: Callable[[OwnerUsage], int | None]) -> tuple[Share, ...]:
-    shares = [Share(row.owner, row.identity, used) for row in rows if (used := figure(row))]
+def _pool(one: PoolUsage, consumers: tuple[Share, ...]) -> Reading:
+    return Reading(
+        limit=one.limit,
+        key="/".join(filter(None, ("node", one.scope.lower()))),
+        scope=" ".join(filter(None, ("node", one.scope))),
+        used=one.used,
+        maximum=one.maximum,
+        estimate=one.estimate,
+        pressure=one.pressure,
+        consumers=consumers,
+    )
+
+
+def _greatest(
+    rows: Iterable[OwnerUsage], figure: Callable[[OwnerUsage], int | None], unit: str | None = None
+) -> tuple[Share, ...]:
+    shares = [Share(row.owner, row.identity, used, unit) for row in rows if (used := figure(row))]
     return tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX])
 
 

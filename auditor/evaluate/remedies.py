@@ -6,6 +6,9 @@ from auditor.model.words import clean, count, limit
 _CAP_PODS = "podPidsLimit in the kubelet's configuration caps what one pod may take"
 _PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 
+_PAGE_BYTES = 4096
+_CONNTRACK_BYTES = 320  # struct nf_conn and its two hash entries
+
 
 def _doubled(value: object, least: int) -> int:
     """The next power of two that at least doubles a limit."""
@@ -52,18 +55,145 @@ def inotify_instances(reading: Reading) -> str:
     )
 
 
+def inotify_watches(reading: Reading) -> str:
+    """fs.inotify.max_user_watches; each watch in use takes about 1 KiB of kernel memory."""
+    wanted = _doubled(reading.maximum, 524_288)
+    return (
+        f"sysctl -w fs.inotify.max_user_watches={wanted} ({count(wanted)} watches for each user, about 1 KiB of memory "
+        "for each in use; takes effect at once, no restart)"
+    )
+
+
+def epoll_watches(reading: Reading) -> str:
+    """fs.epoll.max_user_watches; each watch in use takes about 160 bytes of kernel memory."""
+    wanted = _doubled(reading.maximum, 1_048_576)
+    return (
+        f"sysctl -w fs.epoll.max_user_watches={wanted} ({count(wanted)} watches for each user; takes effect at once, "
+        "no restart)"
+    )
+
+
+def keys(reading: Reading) -> str:
+    """kernel.keys.maxkeys or maxbytes; for root root_maxkeys and root_maxbytes."""
+    what, least = ("maxbytes", 25_000) if reading.scope.endswith("bytes") else ("maxkeys", 1000)
+    root = "root_" if reading.key.split("/")[1] == "0" else ""
+    wanted = _doubled(reading.maximum, least)
+    return (
+        f"sysctl -w kernel.keys.{root}{what}={wanted} (takes effect at once, no restart); containers of one user share "
+        "it, and each takes a session keyring unless the runtime is told not to"
+    )
+
+
 def pids(reading: Reading) -> str:
-    """kernel.pid_max, up to the kernel's own end."""
+    """kernel.pid_max, up to the kernel's own end; of a pod podPidsLimit of the kubelet, of a unit its TasksMax."""
+    if reading.scope != "node":
+        return _cgroup_pids(reading)
     wanted = min(_doubled(reading.maximum, 65_536), _PID_MAX_LIMIT)
     if isinstance(reading.maximum, int) and reading.maximum >= _PID_MAX_LIMIT:
         return f"pid_max is at the kernel's end ({count(_PID_MAX_LIMIT)}): {_CAP_PODS}"
     return f"sysctl -w kernel.pid_max={wanted} (takes effect at once); {_CAP_PODS}"
 
 
+def _cgroup_pids(reading: Reading) -> str:
+    wanted = _doubled(reading.maximum, 256)
+    owner = reading.subject.owner
+    if owner is not None and owner.kind is OwnerKind.POD:
+        return (
+            "if the count only ever grows, the program leaks processes or threads: restart the pod; else raise "
+            f"podPidsLimit to {wanted} in the kubelet's configuration, restart the kubelet, then the pod"
+        )
+    if owner is not None and owner.kind is OwnerKind.UNIT:
+        return f"systemctl set-property {clean(owner.id)} TasksMax={wanted} (takes effect at once, no restart)"
+    if owner is not None:
+        return f"docker update --pids-limit {wanted} {clean(owner.id)[:12]} (takes effect at once, no restart)"
+    if "kubepods" in reading.scope:
+        return (
+            "what all pods may run is pid_max less the pids that kubeReserved and systemReserved keep back: lower "
+            f"these in the kubelet's configuration or raise kernel.pid_max, and restart the kubelet; {_CAP_PODS}"
+        )
+    return f"write {wanted} to its pids.max, or TasksMax={wanted} of the slice it belongs to (takes effect at once)"
+
+
 def threads(reading: Reading) -> str:
     """kernel.threads-max."""
     wanted = _doubled(reading.maximum, 65_536)
     return f"sysctl -w kernel.threads-max={wanted} (takes effect at once); {_CAP_PODS}"
+
+
+def aio(reading: Reading) -> str:
+    """fs.aio-max-nr; each event takes kernel memory only once a context is made for it."""
+    wanted = _doubled(reading.maximum, 1_048_576)
+    return f"sysctl -w fs.aio-max-nr={wanted} (room for {count(wanted)} events; takes effect at once, no restart)"
+
+
+def ptys(reading: Reading) -> str:
+    """kernel.pty.max, of which kernel.pty.reserve is the host's alone."""
+    wanted = _doubled(reading.maximum, 8192)
+    return (
+        f"close forgotten sessions, or sysctl -w kernel.pty.max={wanted} (less kernel.pty.reserve, which only the host "
+        "may use; takes effect at once, no restart)"
+    )
+
+
+def orphans(reading: Reading) -> str:
+    """net.ipv4.tcp_max_orphans; each orphan may take up to 64 KiB that cannot be swapped."""
+    wanted = _doubled(reading.maximum, 8192)
+    return (
+        f"find who closes connections with data unsent, or sysctl -w net.ipv4.tcp_max_orphans={wanted} "
+        f"(up to {count(wanted // 16)} MiB of memory; takes effect at once, no restart)"
+    )
+
+
+def tcp_memory(reading: Reading) -> str:
+    """net.ipv4.tcp_mem, in pages: low, pressure, maximum."""
+    return _memory("net.ipv4.tcp_mem", reading, "read from the sockets that queue, or")
+
+
+def udp_memory(reading: Reading) -> str:
+    """net.ipv4.udp_mem, in pages: low, pressure, maximum."""
+    return _memory("net.ipv4.udp_mem", reading, "let the receivers read faster, or")
+
+
+def _memory(name: str, reading: Reading, first: str) -> str:
+    maximum = 2 * reading.maximum if isinstance(reading.maximum, int) else 0
+    pressure = 2 * reading.pressure if reading.pressure is not None else maximum * 2 // 3
+    mebibytes = maximum * _PAGE_BYTES >> 20
+    return (
+        f'{first} sysctl -w {name}="{pressure * 3 // 4} {pressure} {maximum}" (up to {count(mebibytes)} MiB of memory; '
+        "takes effect at once, no restart)"
+    )
+
+
+def neighbours(reading: Reading) -> str:
+    """gc_thresh3 of the address family, with gc_thresh2 and gc_thresh1 below it."""
+    family = "ipv6" if "IPv6" in reading.scope else "ipv4"
+    wanted = _doubled(reading.maximum, 4096)
+    settings = " ".join(f"net.{family}.neigh.default.gc_thresh{number}={wanted >> 3 - number}" for number in (1, 2, 3))
+    return f"sysctl -w {settings} (on the host, for all pods; takes effect at once, no restart)"
+
+
+def listen_backlog(reading: Reading) -> str:
+    """The backlog of listen(), which net.core.somaxconn of that network namespace caps when it is called."""
+    backlog = reading.maximum - 1 if isinstance(reading.maximum, int) else None
+    wanted = _doubled(backlog, 1024)
+    owner = reading.subject.owner
+    somaxconn = f"net.core.somaxconn={wanted}"
+    if owner is not None and owner.kind is OwnerKind.POD:
+        somaxconn = f"{somaxconn} of the pod (securityContext.sysctls)"
+    return (
+        f"accept faster (more workers, no blocking call between two accepts); for bursts a backlog of {wanted} in the "
+        f"program's listen() and {somaxconn}, and restart the program"
+    )
+
+
+def conntrack(reading: Reading) -> str:
+    """net.netfilter.nf_conntrack_max, on the host; kube-proxy sets it from conntrack.maxPerCore and .min."""
+    wanted = _doubled(reading.maximum, 131_072)
+    mebibytes = wanted * _CONNTRACK_BYTES >> 20
+    return (
+        f"sysctl -w net.netfilter.nf_conntrack_max={wanted} on the host (about {count(mebibytes)} MiB when full; takes "
+        "effect at once, no restart); kube-proxy sets it anew from conntrack.maxPerCore when it starts"
+    )
 
 
 def time_wait(reading: Reading) -> str:

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.evaluate.limits import LIMITS, LimitRow
-from auditor.model import Finding, NodeUsage, OwnerKind, Reading, Severity
+from auditor.model import Finding, NodeUsage, OwnerKind, Reading, Severity, percent
 from auditor.remember import History, reading_id
 
 HYSTERESIS_POINTS = 5
-URGENT_PERCENT = 95
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +22,10 @@ class Policy:
     thresholds: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
     promised: frozenset[str] = frozenset(row.id for row in LIMITS)
 
-    def of(self, row: LimitRow) -> tuple[int, int | None]:
-        """Return the thresholds in force for one limit."""
-        return self.thresholds.get(row.id, (row.warning, row.critical))
+    def of(self, row: LimitRow, reading: Reading) -> tuple[int, int | None]:
+        """Return the thresholds in force: the operator's, else the kernel's own mark where it has one, else the table's."""
+        mark = percent(reading.pressure, reading.maximum)
+        return self.thresholds.get(row.id, (row.warning if mark is None else mark, row.critical))
 
 
 def finding_id(row: LimitRow, reading: Reading) -> str:
@@ -39,13 +39,15 @@ def judge(
     """Return the finding a reading makes, or `None`. An unknown figure neither opens nor closes anything."""
     identifier = finding_id(row, reading)
     before = history.findings.get(identifier)
-    percent = reading.percent
-    if percent is None:
+    used = reading.percent
+    if used is None:
         return before if reading.used is None or reading.maximum is None else None
-    severity = _severity(percent, thresholds, before.severity if before else None)
+    severity = _severity(used, thresholds, before.severity if before else None)
     if severity is None:
         return None
-    if before is None and row.steady and percent < URGENT_PERCENT:
+    # What is one owner's own takes two sweeps as well: it comes and goes with what that owner does.
+    steady = row.steady or reading.subject.owner is not None
+    if before is None and steady and (row.urgent is None or used < row.urgent):
         previous = history.percents.get(reading_id(reading))
         if previous is None or previous < thresholds[0]:
             return None

@@ -30,20 +30,43 @@ def file_handles(reading: Reading) -> str:
 
 def inotify_instances(reading: Reading) -> str:
     """Which user, how many, and who fails next."""
+    return _of_user(reading, "inotify instances", "inotify_init()", "too many open files")
+
+
+def inotify_watches(reading: Reading) -> str:
+    """Which user, how many, and who fails next."""
+    return _of_user(reading, "inotify watches", "inotify_add_watch()", "no space left on device")
+
+
+def epoll_watches(reading: Reading) -> str:
+    """Which user, how many, and who fails next."""
+    return _of_user(reading, "epoll watches", "epoll_ctl()", "no space left on device")
+
+
+def keys(reading: Reading) -> str:
+    """Which user, how many keys or bytes of them, and who fails next."""
+    noun = "bytes of keys" if reading.scope.endswith("bytes") else "keys"
+    return _of_user(reading, noun, "add_key()", "disk quota exceeded")
+
+
+def _of_user(reading: Reading, noun: str, call: str, error: str) -> str:
     about = "about " if reading.estimate else ""
-    next_one = "the next inotify_init() of this user fails with EMFILE"
+    user = " ".join(reading.scope.split(" ")[:2])
+    next_one = f'the next {call} of this user fails with "{error}"'
     if reading.affected:
         first = reading.affected[0]
-        next_one = (
-            f'{owner_name(first.owner, first.identity)} and others of this user fail next with "too many open files"'
-        )
-        if len(reading.affected) == 1:
-            next_one = f'{owner_name(first.owner, first.identity)} fails next with "too many open files"'
-    return f"{reading.scope} holds {about}{_share(reading)} inotify instances{_use(reading)}; {next_one}"
+        others = " and others of this user fail" if len(reading.affected) > 1 else " fails"
+        next_one = f'{owner_name(first.owner, first.identity)}{others} next with "{error}"'
+    return f"{user} holds {about}{_share(reading)} {noun}{_use(reading)}; {next_one}"
 
 
 def pids(reading: Reading) -> str:
-    """Tasks against pid_max."""
+    """Tasks against pid_max, or against pids.max of a cgroup."""
+    if reading.scope != "node":
+        return (
+            f"{reading.scope} runs {_share(reading)} tasks that its cgroup allows{_use(reading)}; at the limit it can "
+            "neither fork nor start a thread"
+        )
     return f"the node runs {_share(reading)} tasks that kernel.pid_max allows{_use(reading)}; at the limit no process can fork"
 
 
@@ -58,6 +81,70 @@ def threads(reading: Reading) -> str:
 def time_wait(reading: Reading) -> str:
     """TIME_WAIT buckets of a namespace."""
     return f"{reading.scope} holds {_share(reading)} TIME_WAIT buckets{_use(reading)}"
+
+
+def aio(reading: Reading) -> str:
+    """Events of asynchronous I/O contexts."""
+    return f"the node holds {_share(reading)} asynchronous I/O events{_use(reading)}; at the limit io_setup() fails with EAGAIN"
+
+
+def ptys(reading: Reading) -> str:
+    """Pseudo-terminals of all devpts mounts."""
+    return (
+        f"the node holds {_share(reading)} pseudo-terminals that containers may use{_use(reading)}; at the limit "
+        "`kubectl exec -it` and the like fail with ENOSPC"
+    )
+
+
+def orphans(reading: Reading) -> str:
+    """TCP sockets without a process."""
+    return (
+        f"the node holds {_share(reading)} orphaned TCP connections{_use(reading)}; beyond the limit the kernel resets "
+        "them, and what they had left to send is lost"
+    )
+
+
+def tcp_memory(reading: Reading) -> str:
+    """Pages of TCP."""
+    return _memory("TCP", reading, "new connections fail and data is dropped, in every pod")
+
+
+def udp_memory(reading: Reading) -> str:
+    """Pages of UDP."""
+    return _memory("UDP", reading, "datagrams are dropped, DNS answers among them, in every pod")
+
+
+def _memory(protocol: str, reading: Reading, end: str) -> str:
+    mark = ""
+    if reading.pressure is not None and reading.used is not None and reading.used >= reading.pressure:
+        mark = f", past the pressure mark of {count(reading.pressure)}"
+    return f"{protocol} sockets hold {_share(reading)} pages of memory{_use(reading)}{mark}; at the limit {end}"
+
+
+def neighbours(reading: Reading) -> str:
+    """ARP and NDISC entries."""
+    family = reading.scope.removeprefix("node").strip()
+    return (
+        f"the node holds about {_share(reading)} {family} neighbour entries{_use(reading)}; at the limit no new peer "
+        'of the local network is reached ("neighbour table overflow")'
+    )
+
+
+def conntrack(reading: Reading) -> str:
+    """Tracked connections of a namespace."""
+    return (
+        f"{reading.scope} tracks {_share(reading)} connections{_use(reading)}; at the limit the first packet of a new "
+        'connection is dropped ("nf_conntrack: table full")'
+    )
+
+
+def listen_backlog(reading: Reading) -> str:
+    """Connections that wait to be accepted."""
+    owner, _, where = reading.scope.rpartition(" ")
+    return (
+        f"{owner} listens on {where} with {_share(reading)} connections waiting to be accepted{_use(reading)}; beyond "
+        "that the kernel drops new ones, and clients time out"
+    )
 
 
 def _share(reading: Reading) -> str:

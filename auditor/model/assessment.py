@@ -35,6 +35,7 @@ class Assessment:
         findings: all that are open, the worst first.
         events: what changed since the previous sweep.
         unreadable: ids of promised limits that could not be read: the reason for a verdict of Unknown.
+        unjudged: ids of all limits that could not be read, promised or not.
         peaks: by (limit, scope) as the readings name them.
         fds_peaks: the most descriptors each pod held.
     """
@@ -44,6 +45,7 @@ class Assessment:
     findings: tuple[Finding, ...] = ()
     events: tuple[Event, ...] = ()
     unreadable: frozenset[str] = frozenset()
+    unjudged: frozenset[str] = frozenset()
     peaks: Mapping[tuple[str, str], Peak] = field(default_factory=dict)
     fds_peaks: Mapping[Owner, Peak] = field(default_factory=dict)
 

@@ -22,11 +22,17 @@ class Severity(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What one owner takes of a pool. `used` is `None` for one who takes nothing yet but will fail next."""
+    """What one owner takes of a pool.
+
+    Attributes:
+        used: `None` for one who takes nothing yet but will fail next.
+        unit: what `used` counts where that is not what the limit counts (`bytes queued`); else `None`.
+    """
 
     owner: Owner
     identity: PodIdentity | None
     used: int | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,7 @@ class Reading:
         used: `None` when unknown.
         maximum: the limit itself.
         estimate: derived from what is visible rather than read from the kernel's counter.
+        pressure: the use at which the kernel begins to defend itself: the warning opens there, not at a percentage.
         subject: whom a finding would be about.
         consumers: who takes the pool, the greatest first.
         affected: who fails next.
@@ -62,6 +69,7 @@ class Reading:
     maximum: Limit
     subject: Subject = Subject()
     estimate: bool = False
+    pressure: int | None = None
     consumers: tuple[Share, ...] = ()
     affected: tuple[Share, ...] = ()
 

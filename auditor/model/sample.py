@@ -4,7 +4,7 @@ Both sources (procfs, and later BPF iterators) return this. Where a thing is hel
 with all of its holders, so that every later sum can count it once for each owner and once for the node.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -46,6 +46,17 @@ class TcpState(IntEnum):
     LAST_ACK = 9
     LISTEN = 10
     CLOSING = 11
+
+
+def cgroup_path(cgroups: Iterable[tuple[str, str]], controller: str) -> str | None:
+    """Return the path in the hierarchy of a controller: its own under v1, else the unified one."""
+    unified = None
+    for controllers, path in cgroups:
+        if controller in controllers.split(","):
+            return path
+        if not controllers:
+            unified = path
+    return unified
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +118,7 @@ class SocketGroup:
         holders: pids whose descriptor tables refer to these sockets. Empty: no descriptor at all (TIME_WAIT,
             unaccepted, orphaned). `None`: sockets with a descriptor whose holder was not looked for.
         count: distinct sockets.
+        queued_bytes: in their receive and send queues, all together.
     """
 
     netns: int | None
@@ -114,6 +126,7 @@ class SocketGroup:
     state: TcpState | None
     holders: tuple[int, ...] | None
     count: int
+    queued_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +145,8 @@ class Netns:
         inode: identity, from nsfs; the same number `ls -i /proc/PID/ns/net` shows.
         time_wait_buckets: `tw` of sockstat. Counts TIME_WAIT and FIN_WAIT2 mini-sockets alike, as does its maximum.
         time_wait_max: net.ipv4.tcp_max_tw_buckets of this namespace.
+        conntrack: entries of nf_conntrack in this namespace; `None` where it was not read, or is not loaded.
+        conntrack_max: net.netfilter.nf_conntrack_max, which binds each namespace by itself.
         tcp_in_use: TCP sockets in the hash tables, v4 and v6; TIME_WAIT not included.
         dumped: whether its TCP and UDP sockets were listed one by one (or are known to be none).
     """
@@ -139,8 +154,36 @@ class Netns:
     inode: int
     time_wait_buckets: int | None = None
     time_wait_max: Limit = None
+    conntrack: int | None = None
+    conntrack_max: Limit = None
     tcp_in_use: int | None = None
     dumped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A TCP address that is listened on, in one network namespace. Sockets that share it (SO_REUSEPORT) are one.
+
+    Attributes:
+        netns: inode of the namespace.
+        protocol: "tcp" or "mptcp".
+        address: as it is written, `0.0.0.0` or `::` for all.
+        holders: pids of those who accept from it; `None` where they were not looked for.
+        queue: connections that wait to be accepted, in the fullest of its sockets.
+        backlog: of that socket. Its queue is full at one more.
+        connections: established ones at this address; `None` where they were not listed.
+        drops: what it has dropped since it began to listen (sk_drops); `None` where the kernel does not say.
+    """
+
+    netns: int
+    protocol: str
+    address: str
+    port: int
+    holders: tuple[int, ...] | None
+    queue: int
+    backlog: int
+    connections: int | None = None
+    drops: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,15 +196,16 @@ class BudgetHolding:
 
 @dataclass(frozen=True, slots=True)
 class UserBudget:
-    """A pool that the kernel keeps per user (ucounts), such as inotify instances.
+    """A pool that the kernel keeps per user, such as inotify instances.
 
     Attributes:
         pool: id of the limit, `inotify-instances`.
         uid: the user who is charged.
-        used: distinct objects charged; one shared over fork counts once.
+        used: distinct objects charged; one shared over fork counts once. `None`: some could not be counted.
         limit: the effective maximum.
         exact: read from the kernel's own counter. False: added up from descriptors, which misses user namespaces.
         holders: the objects found in descriptor tables, each once, with everyone who refers to it.
+        scope: tells several pools of one limit apart (`bytes` of keys); else empty.
     """
 
     pool: str
@@ -170,6 +214,45 @@ class UserBudget:
     limit: Limit
     exact: bool
     holders: tuple[BudgetHolding, ...] = ()
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool of the whole node, whose use and limit the kernel states side by side.
+
+    Attributes:
+        limit: id of the limit.
+        scope: tells several pools of one limit apart (`IPv4`); else empty.
+        pressure: the use at which the kernel begins to defend itself; `None` where it does not before the end.
+        estimate: the counter holds more, or less, than what the limit binds.
+        holders: what is found of it in descriptor tables, each object once, with everyone who refers to it.
+        by_netns: what each network namespace takes of it, by inode.
+    """
+
+    limit: str
+    used: int | None
+    maximum: Limit
+    scope: str = ""
+    pressure: int | None = None
+    estimate: bool = False
+    holders: tuple[BudgetHolding, ...] = ()
+    by_netns: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupTasks:
+    """A cgroup with a limit on tasks of its own: a pod's, a unit's, or one around many.
+
+    Attributes:
+        path: in the hierarchy of the pids controller.
+        used: its tasks, and those of the cgroups below.
+        limit: pids.max.
+    """
+
+    path: str
+    used: int
+    limit: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +266,8 @@ class NodeFacts:
         pid_max: kernel.pid_max, which counts tasks, not processes.
         threads_max: kernel.threads-max.
         inotify_max_instances: fs.inotify.max_user_instances.
+        inotify_max_watches: fs.inotify.max_user_watches.
+        epoll_max_watches: fs.epoll.max_user_watches.
     """
 
     file_handles: int | None = None
@@ -191,6 +276,8 @@ class NodeFacts:
     pid_max: Limit = None
     threads_max: Limit = None
     inotify_max_instances: Limit = None
+    inotify_max_watches: Limit = None
+    epoll_max_watches: Limit = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +291,11 @@ class NodeSample:
         kernel: release, as uname -r prints it.
         host_netns: network namespace of PID 1; `None` when unreadable.
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
+        listeners: `None` where nobody could list them.
         shared: descriptions held by several tables; `None` when unknown.
+        pools: of the whole node.
+        cgroup_tasks: cgroups that have a limit on tasks.
+        missing: ids of limits this node does not have: its kernel was built without, or they are another namespace's.
         vanished: processes that ended while being read. They are no gap: they are gone.
         denied: processes of which a part was refused for want of rights.
         sweep_seconds: wall time.
@@ -220,8 +311,12 @@ class NodeSample:
     netns: tuple[Netns, ...] = ()
     host_netns: int | None = None
     sockets: tuple[SocketGroup, ...] = ()
+    listeners: tuple[Listener, ...] | None = None
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
+    pools: tuple[Pool, ...] = ()
+    cgroup_tasks: tuple[CgroupTasks, ...] = ()
+    missing: frozenset[str] = frozenset()
     vanished: int = 0
     denied: int = 0
     filled_in: int = 0

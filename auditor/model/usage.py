@@ -79,12 +79,21 @@ class ProcessUse:
 
 @dataclass(frozen=True, slots=True)
 class SocketUse:
-    """Distinct sockets of one owner. A figure that the source could not see whole is `None`."""
+    """Distinct sockets of one owner. A figure that the source could not see whole is `None`.
+
+    Attributes:
+        tcp_queued_bytes: what waits in the receive and send queues of its TCP sockets.
+        udp_queued_bytes: the same of UDP, as the kernel accounts it: buffers, not payload.
+        orphans: TCP sockets that no process has any more; not yet FIN_WAIT2, where most are mini-sockets.
+    """
 
     tcp: Mapping[TcpState, int] | None
     udp: int | None
     unix: int | None
     other: int | None
+    tcp_queued_bytes: int | None = None
+    udp_queued_bytes: int | None = None
+    orphans: int | None = None
 
     @property
     def total(self) -> int | None:
@@ -141,6 +150,8 @@ class NetnsUsage:
     owner: Owner
     time_wait_buckets: int | None
     time_wait_max: Limit
+    conntrack: int | None = None
+    conntrack_max: Limit = None
     is_host: bool = False
 
 
@@ -155,6 +166,57 @@ class UserUsage:
     exact: bool
     takers: Mapping[Owner, int] = field(default_factory=dict)
     members: frozenset[Owner] = frozenset()
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerUsage:
+    """A TCP address that is listened on, and who accepts from it."""
+
+    owner: Owner
+    protocol: str
+    address: str
+    port: int
+    queue: int
+    backlog: int
+    connections: int | None = None
+    drops: int | None = None
+
+    @property
+    def percent(self) -> int:
+        """Share of the accept queue in use. It is full at one more than the backlog."""
+        return percent(self.queue, self.backlog + 1) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLimit:
+    """A cgroup with a limit on tasks, and the owner whose it is: the host for one around many.
+
+    Attributes:
+        container: bare id, where it is a container's.
+        path: of the cgroup.
+        takers: tasks of each owner in it, where there may be several.
+    """
+
+    owner: Owner
+    container: str | None
+    path: str
+    used: int
+    limit: int
+    takers: Mapping[Owner, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolUsage:
+    """A pool of the whole node by owner. `takers`: what each is seen to hold of it."""
+
+    limit: str
+    used: int | None
+    maximum: Limit
+    scope: str = ""
+    pressure: int | None = None
+    estimate: bool = False
+    takers: Mapping[Owner, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +235,10 @@ class NodeTotals:
 
 @dataclass(frozen=True, slots=True)
 class NodeUsage:
-    """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners."""
+    """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners.
+
+    `missing`: ids of limits this node does not have.
+    """
 
     at: float
     facts: NodeFacts
@@ -181,4 +246,8 @@ class NodeUsage:
     owners: tuple[OwnerUsage, ...]
     netns: tuple[NetnsUsage, ...] = ()
     users: tuple[UserUsage, ...] = ()
+    pools: tuple[PoolUsage, ...] = ()
+    listeners: tuple[ListenerUsage, ...] | None = None
+    task_limits: tuple[TaskLimit, ...] = ()
+    missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from auditor.evaluate import MOMENTARY
 from auditor.publish import object as shape
 
 FLOOR_SECONDS = 30.0
@@ -53,7 +54,8 @@ def due(written: Written | None, status: shape.Status, node: str, now: float) ->
 def _worst_of_each(status: shape.Status) -> list[shape.LimitUse]:
     worst: dict[str, shape.LimitUse] = {}
     for limit in status.limits:
-        worst.setdefault(limit.name, limit)
+        if limit.name not in MOMENTARY:
+            worst.setdefault(limit.name, limit)
     return list(worst.values())
 
 

@@ -40,7 +40,7 @@ def conditions(
             else ("Complete", "True", "NothingMissed", "")
         ),
         _healthy(assessment),
-        *(_pressure(name, assessment) for name in PRESSURES),
+        *(_pressure(name, assessment, usage.missing) for name in PRESSURES),
     ]
     return [
         shape.Condition(
@@ -64,14 +64,14 @@ def _healthy(assessment: Assessment) -> State:
             return "Healthy", "False", assessment.findings[0].rule, assessment.findings[0].message
 
 
-def _pressure(name: str, assessment: Assessment) -> State:
-    limits = {row.id for row in LIMITS if row.condition == name}
+def _pressure(name: str, assessment: Assessment, missing: frozenset[str]) -> State:
+    limits = {row.id for row in LIMITS if row.condition == name} - missing
     if not limits:
-        return name, "Unknown", "NotAudited", "this version does not read these limits"
+        return name, "Unknown", "NotAudited", "this node does not have these limits"
     worst = _worst(finding for finding in assessment.findings if finding.limit in limits)
     if worst:
         return name, "True", worst.rule, worst.message
-    unreadable = limits & assessment.unreadable
+    unreadable = limits & assessment.unjudged
     if unreadable:
         return name, "Unknown", "Unreadable", f"cannot judge {', '.join(sorted(unreadable))}"
     return name, "False", "BelowWarning", ""

@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from auditor.evaluate import LIMITS
+from auditor.evaluate import LIMITS, MOMENTARY
 from auditor.model import (
     Assessment,
     ContainerUsage,
     Finding,
     Kind,
+    ListenerUsage,
     NodeInfo,
     NodeSample,
     NodeUsage,
@@ -54,12 +55,13 @@ class Caps:
     pods: int = 20
     others: int = 20
     workloads: int = 60
+    listeners: int = 20
     findings: int = 20
     gaps: int = 20
 
 
 AGENT = Caps()
-UNCAPPED = Caps(limits=1000, pods=2000, others=2000, workloads=2000, findings=1000, gaps=40)
+UNCAPPED = Caps(limits=1000, pods=2000, others=2000, workloads=2000, listeners=2000, findings=1000, gaps=40)
 
 
 def to_status(  # noqa: PLR0913 - the object is made of exactly these
@@ -109,6 +111,8 @@ def _status(  # noqa: PLR0913, PLR0917
     others = ranked((row for row in usage.owners if row.owner.kind is not OwnerKind.POD), strain)
     shown = _worst_scopes(assessment)
     workloads = _workloads(pods, assessment)
+    identities = {row.owner: row.identity for row in usage.owners}
+    listeners = sorted(usage.listeners or (), key=_fullest_queue_first)
     return shape.Status(
         observed_at=timestamp(sample.at),
         verdict=assessment.verdict.value,
@@ -122,6 +126,8 @@ def _status(  # noqa: PLR0913, PLR0917
         others_truncated=_left_out(others, caps.others),
         workloads=workloads[: caps.workloads],
         workloads_truncated=_left_out(workloads, caps.workloads),
+        listeners=[_listener(one, identities.get(one.owner)) for one in listeners[: caps.listeners]],
+        listeners_truncated=_left_out(listeners, caps.listeners),
         findings=[_finding(finding) for finding in assessment.findings[: caps.findings]],
         findings_truncated=_left_out(assessment.findings, caps.findings),
         conditions=conditions(assessment, usage, timestamp(sample.at), previous),
@@ -162,7 +168,9 @@ def _fullest_first(readings: Iterable[Reading]) -> list[Reading]:
 
 
 def _summary(assessment: Assessment, shown: Sequence[Reading], pods: Sequence[OwnerUsage]) -> shape.Summary:
-    worst = shown[0] if shown and shown[0].percent is not None else None
+    found = {(finding.limit, finding.scope) for finding in assessment.findings}
+    judged = [one for one in shown if one.limit not in MOMENTARY or (one.limit, one.scope) in found]
+    worst = judged[0] if judged and judged[0].percent is not None else None
     severities = [finding.severity.label for finding in assessment.findings]
     return shape.Summary(
         limit=worst.limit if worst else None,
@@ -329,6 +337,24 @@ def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment) -> list[shape
     return sorted(workloads, key=lambda one: (-(one.fds_peak or 0), one.namespace, one.kind, one.name))
 
 
+def _fullest_queue_first(one: ListenerUsage) -> tuple[object, ...]:
+    return -one.percent, -one.queue, -(one.drops or 0), -(one.connections or 0), one.owner, one.port, one.address
+
+
+def _listener(one: ListenerUsage, identity: PodIdentity | None) -> shape.Listener:
+    return shape.Listener(
+        kind=one.owner.kind.value,
+        address=_name(one.address),
+        port=one.port,
+        protocol=_name(one.protocol),
+        connections=one.connections,
+        queue=one.queue,
+        backlog=one.backlog,
+        drops=one.drops,
+        **_names(one.owner, identity),
+    )
+
+
 def _finding(finding: Finding) -> shape.Finding:
     return shape.Finding(
         id=_text(finding.id),
@@ -363,7 +389,9 @@ def _subject(subject: Subject) -> shape.Subject:
 
 
 def _share(share: Share) -> shape.Share:
-    return shape.Share(kind=share.owner.kind.value, used=share.used, **_names(share.owner, share.identity))
+    return shape.Share(
+        kind=share.owner.kind.value, used=share.used, unit=share.unit, **_names(share.owner, share.identity)
+    )
 
 
 def _names(owner: Owner, identity: PodIdentity | None) -> dict[str, Any]:

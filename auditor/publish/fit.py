@@ -12,8 +12,8 @@ _ENVELOPE_BYTES = 2 * 1024  # metadata, managed fields, and the counts of what i
 
 # What goes first, and how much of it stays for the rule's sake. Findings go last and only when they must: they are
 # what a restarted agent remembers.
-_ORDER = ("workloads", "others", "pods", "limits", "gaps", "findings")
-_KEPT: Mapping[str, int] = {"workloads": 20, "others": 5, "pods": 10, "limits": 20}
+_ORDER = ("workloads", "listeners", "others", "pods", "limits", "gaps", "findings")
+_KEPT: Mapping[str, int] = {"workloads": 20, "listeners": 5, "others": 5, "pods": 10, "limits": 20}
 
 
 def fit(status: shape.Status, rule: int = RULE_BYTES, hard: int = HARD_BYTES) -> shape.Status:

@@ -184,6 +184,7 @@ class Share(_Shape):
     name: Name | None = Field(None, description="Absent when only the uid is known.")
     uid: Name | None = Field(None, description="Pods.")
     used: Count | None = Field(None, description="How much of the pool.")
+    unit: Name | None = Field(None, description="What `used` counts where the limit itself counts something else.")
 
 
 class Finding(_Shape):
@@ -206,6 +207,22 @@ class Finding(_Shape):
     affected: list[Share] = Field(default_factory=list, max_length=5, description="Who fails next.")
     message: Text = Field(description="One sentence: who, how much of what.")
     remedy: Text = Field(description="What to change, and whether a restart is needed.")
+
+
+class Listener(_Shape):
+    """A TCP address that is listened on."""
+
+    kind: OwnerWord = Field(description="Kind of owner.")
+    namespace: Name | None = Field(None, description="Pods.")
+    name: Name | None = Field(None, description="Absent when only the uid is known.")
+    uid: Name | None = Field(None, description="Pods.")
+    address: Name = Field(description="Local address; 0.0.0.0 or :: for all.")
+    port: Count = Field(description="Local port.")
+    protocol: Name = Field(description="tcp or mptcp.")
+    connections: Count | None = Field(None, description="Established connections at this address.")
+    queue: Count = Field(description="Connections waiting to be accepted.")
+    backlog: Count = Field(description="The queue is full at one more.")
+    drops: Count | None = Field(None, description="Dropped since it began to listen.")
 
 
 class Condition(_Shape):
@@ -315,6 +332,10 @@ class Status(_Shape):
         description="All pods of the node, also those left out of `pods`, by workload.",
     )
     workloads_truncated: Count | None = Field(None, description="Workloads left out.")
+    listeners: list[Listener] = Field(
+        default_factory=list, max_length=2000, description="TCP addresses listened on, the fullest queue first."
+    )
+    listeners_truncated: Count | None = Field(None, description="Listeners left out.")
     findings: list[Finding] = Field(
         default_factory=list, max_length=1000, description="Open findings, the worst first."
     )

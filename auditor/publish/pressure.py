@@ -21,7 +21,7 @@ def pressure(usage: NodeUsage, assessment: Assessment) -> Mapping[Owner, int]:
         if reading.limit == _OWN or reading.percent is None or reading.percent < warning[reading.limit]:
             continue
         for share in reading.consumers:
-            if share.owner in strain:
+            if share.owner in strain and share.unit is None:
                 strain[share.owner] = max(strain[share.owner], percent(share.used, reading.maximum) or 0)
     return strain
 

@@ -6,8 +6,8 @@ from inspect import getdoc
 from typing import Any
 
 from auditor.evaluate import LIMITS
-from auditor.evaluate.limits import LimitRow
-from auditor.evaluate.rules import HYSTERESIS_POINTS, URGENT_PERCENT
+from auditor.evaluate.limits import URGENT_PERCENT, LimitRow
+from auditor.evaluate.rules import HYSTERESIS_POINTS
 from auditor.publish.crd import definition, schema
 from auditor.publish.object import GROUP, KIND, PLURAL, VERSION
 
@@ -92,7 +92,7 @@ def _limits() -> Iterator[str]:
                 row.title,
                 f"{row.warning} %",
                 _critical(row),
-                f"`{row.condition}`",
+                "-" if row.condition is None else f"`{row.condition}`",
                 f"[{row.rule}](#{_anchor(row.rule)})",
             )
             for row in LIMITS
@@ -100,7 +100,8 @@ def _limits() -> Iterator[str]:
     )
     yield (
         f"A finding closes {HYSTERESIS_POINTS} points below the percentage that opened it. An unknown figure neither "
-        "opens nor closes anything.\n"
+        f"opens nor closes anything. What is about one owner, not the node, takes two sweeps in a row below "
+        f"{URGENT_PERCENT} %.\n"
     )
 
 
@@ -111,9 +112,8 @@ def _critical(row: LimitRow) -> str:
 def _rules() -> Iterator[str]:
     yield "## Rules\n"
     for row in LIMITS:
-        steady = (
-            f" It takes two sweeps in a row, unless the use is at {URGENT_PERCENT} % or more." if row.steady else ""
-        )
+        unless = "" if row.urgent is None else f", unless the use is at {row.urgent} % or more"
+        steady = f" It takes two sweeps in a row{unless}." if row.steady else ""
         critical = "" if row.critical is None else f", Critical at {row.critical} %"
         yield f"### {row.rule}\n"
         yield f"{_sentence(row.title)} Warning at {row.warning} %{critical}.{steady}\n"

@@ -154,7 +154,8 @@ def _entry(mark: Text, lines: Iterable[Text], console: Console) -> None:
 
 def _share(share: shape.Share) -> str:
     name = f"{share.namespace}/{share.name}" if share.namespace else share.name or share.uid or share.kind.lower()
-    return clean(name) if share.used is None else f"{clean(name)} {count(share.used)}"
+    figures = () if share.used is None else (count(share.used), share.unit or "")
+    return clean(" ".join(filter(None, (name, *figures))))
 
 
 def _owners(rows: Iterable[shape.Pod | shape.Other], title: str, width: int) -> Table:

@@ -10,9 +10,22 @@ from auditor.kernel import kcmp
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeSample, SharedDescriptions
-from auditor.sweep import descriptions, descriptors, dumps, inotify, namespaces, node, processes, sockets, tables
+from auditor.sweep import (
+    descriptions,
+    descriptors,
+    dumps,
+    listeners,
+    namespaces,
+    node,
+    pools,
+    processes,
+    sockets,
+    tables,
+    tasks,
+    users,
+)
 from auditor.sweep.budget import Budget
-from auditor.sweep.losses import Losses
+from auditor.sweep.losses import OF_DESCRIPTORS, OF_NAMESPACES, Losses
 from auditor.sweep.processes import Row
 
 __all__ = ["SweepError", "sweep"]
@@ -45,8 +58,12 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     network = dumps.take(root, rows, losses, with_unix=bool(holdings.holders_of))
     groups = sockets.groups(root, rows, holdings, network, budget)
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
-    shared, gap = _shared(rows, comparer, budget)
     facts, release = node.take(root, losses)
+    # Limits before totals: what is left of the budget goes into comparing all descriptors.
+    per_user = users.take(root, rows, comparer, facts, losses, budget)
+    shared, gap = _shared(rows, comparer, budget)
+    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
+    found = pools.with_holders(root, pools.take(root, losses), rows, comparer, budget) + network.pools
     return NodeSample(
         at=time.time(),
         source="procfs",
@@ -57,8 +74,12 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
         netns=tuple(network.netns()),
         host_netns=next((row.netns for row in rows if row.pid == 1), None),
         sockets=groups,
+        listeners=listeners.take(root, rows, holdings, network, budget),
         shared=shared,
-        budgets=inotify.budgets(rows, comparer, facts.inotify_max_instances),
+        budgets=tuple(per_user.found),
+        pools=found.found,
+        cgroup_tasks=cgroup_tasks,
+        missing=found.missing | per_user.missing,
         vanished=losses.vanished,
         denied=len(losses.denied_pids),
         sweep_seconds=time.monotonic() - began,
@@ -68,6 +89,9 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
             *losses.gaps(),
             *holdings.gaps(),
             *network.gaps,
+            *found.gaps(),
+            *per_user.gaps,
+            *unseen_cgroups,
             *sockets.gaps(groups),
             *gap,
             *_shared_tables(refused),
@@ -94,9 +118,7 @@ def _hidden(root: ProcRoot, rows: list[Row]) -> list[Gap]:
         gaps.append(Gap("pid-namespace", detail))
     if root.live and all(row.pid != 1 for row in rows):
         detail = f"{root.path} shows some processes only (mounted with hidepid): root with CAP_SYS_PTRACE sees all"
-        gaps.append(
-            Gap("hidden-processes", detail, limits=frozenset({"process-fds", "inotify-instances", "time-wait"}))
-        )
+        gaps.append(Gap("hidden-processes", detail, limits=OF_DESCRIPTORS | OF_NAMESPACES | {"process-fds"}))
     return gaps
 
 

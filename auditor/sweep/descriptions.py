@@ -6,7 +6,7 @@ description, and kcmp decides.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.kernel import kcmp
@@ -45,6 +45,19 @@ class Comparer:
             known = groups_of_same(things, kcmp.compare_files) if self.usable else Same([], things)
             self._known[target] = known
         return known
+
+    def descriptions(self, links: Iterable[str]) -> Iterator[list[Descriptor]]:
+        """Yield all who refer to each description under some links; one that cannot be compared stands alone."""
+        for link in links:
+            if link in self.holdings.others:
+                groups = self.groups(link)
+                yield from groups.known
+                yield from ([alone] for alone in groups.refused)
+
+    def seconds(self, link: str) -> float:
+        """Return the CPU seconds that comparing what is under a link will take; none if that was done before."""
+        size = len(self.holdings.others[link])
+        return 0.0 if link in self._known or not self.usable else COMPARISON_SECONDS * size * math.log2(max(2, size))
 
 
 def estimated_seconds(holdings: Holdings) -> float:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.kernel.procfs import fd, stat
 from auditor.kernel.root import ProcRoot
-from auditor.model import Gap, Kind
+from auditor.model import Gap
 from auditor.sweep.budget import Budget
-from auditor.sweep.losses import Losses
+from auditor.sweep.losses import OF_DESCRIPTORS, Losses
 from auditor.sweep.processes import Row
 
 MAXIMUM_DESCRIPTORS = 200_000
 """On a node with more, descriptors are counted by kind but not compared with each other."""
 
+_COUNTED = frozenset((*fd.INOTIFY_LINKS, *fd.EPOLL_LINKS, *fd.PTY_LINKS))
 _SHARE = 0.7  # of the budget; the rest is for naming sockets and comparing what was found
 _FIRST_GUESS_SECONDS = 4e-6  # per descriptor, until measured here
 _FD_BITS = 32
@@ -32,7 +33,7 @@ class Holdings:
     Attributes:
         socket_inodes: in step with `socket_places`.
         others: by what the link says; only descriptors under one link can be the same open file description. Past
-            `MAXIMUM_DESCRIPTORS` only inotify's, so that memory stays bounded on a node of millions.
+            `MAXIMUM_DESCRIPTORS` only those that limits count, so that memory stays bounded on a node of millions.
         size: how many descriptors were classified.
         holders_of: by inode of a socket, the pids that hold it.
         unclassified: rows left out for the budget.
@@ -58,12 +59,11 @@ class Holdings:
             for target, number in listing.others:
                 self.others[target].append(high | number)
             return
-        for target in [target for target in self.others if target not in fd.INOTIFY_LINKS]:
+        for target in [target for target in self.others if target not in _COUNTED]:
             del self.others[target]
-        if listing.kinds.get(Kind.INOTIFY):
-            for target, number in listing.others:
-                if target in fd.INOTIFY_LINKS:
-                    self.others[target].append(high | number)
+        for target, number in listing.others:
+            if target in _COUNTED:
+                self.others[target].append(high | number)
 
     def gaps(self) -> Iterable[Gap]:
         """Say what the budget left out."""
@@ -72,7 +72,7 @@ class Holdings:
                 "fd-kinds",
                 "processes whose descriptors were counted but not told apart: the CPU budget was spent",
                 self.unclassified,
-                frozenset({"inotify-instances"}),
+                OF_DESCRIPTORS,
             )
 
 

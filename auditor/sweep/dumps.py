@@ -1,20 +1,33 @@
 """What each network namespace shows of itself: its counters, and its sockets one by one where it can be entered."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.kernel import diag, netns
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
-from auditor.kernel.procfs import mountinfo, sockstat, sysctl
+from auditor.kernel.procfs import mountinfo, net_stat, sockstat, sysctl
 from auditor.kernel.procfs.sockstat import Sockstat
-from auditor.kernel.root import ProcRoot
-from auditor.model import Gap, Netns
-from auditor.sweep.losses import Losses
+from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.model import Gap, Netns, TcpState
+from auditor.sweep import pools
+from auditor.sweep.losses import OF_NAMESPACES, Losses
+from auditor.sweep.neighbours import look_closer
+from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
 _DOORS = 4  # members of a namespace through which it is tried to be read or entered
 _TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
+_CONNTRACK, _CONNTRACK_MAX = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+
+Sockets = list[tuple[int, int, int]]
+"""(state, inode, queued bytes) of each."""
+
+
+Conntrack = tuple[int, int | None]
+"""Entries and their maximum."""
+Local = tuple[int, bytes]
+"""Port, and address in network order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,15 +35,23 @@ class Dump:
     """What was found inside one namespace.
 
     Attributes:
-        tcp: (state, inode) of each socket; `None` when this kernel cannot list them.
+        conntrack: entries of nf_conntrack and their maximum; `None` without it.
+        tcp: its sockets; `None` when this kernel cannot list them.
         udp: the same.
+        listeners: TCP sockets that listen; `None` when this kernel cannot list them.
+        connections: established ones by the local port and address of a listener; `None` where they were not listed.
         unix: inodes, as far as the kernel lists them: it spares asking each descriptor for its protocol.
+        pools: of the whole node, in the namespaces where they may be found.
     """
 
     time_wait_max: int | None = None
-    tcp: list[tuple[int, int]] | None = None
-    udp: list[tuple[int, int]] | None = None
+    conntrack: Conntrack | None = None
+    tcp: Sockets | None = None
+    udp: Sockets | None = None
+    listeners: list[diag.Listener] | None = None
+    connections: Mapping[Local, int] | None = None
     unix: set[int] = field(default_factory=set)
+    pools: Pools = field(default_factory=Pools)
 
     @property
     def whole(self) -> bool:
@@ -45,6 +66,7 @@ class Dumps:
     Attributes:
         counters: sockstat by inode of the namespace; `None` where it could not be read.
         inside: what was found in those that were entered.
+        pools: of the whole node, as the network sees them.
         cpu_seconds: spent on the thread that entered them.
     """
 
@@ -52,6 +74,7 @@ class Dumps:
     inside: Mapping[int, Dump]
     gaps: tuple[Gap, ...]
     cpu_seconds: float
+    pools: Pools = field(default_factory=Pools)
 
     @property
     def whole(self) -> frozenset[int]:
@@ -59,7 +82,10 @@ class Dumps:
         return frozenset(inode for inode, dump in self.inside.items() if dump.whole)
 
     def netns(self) -> Iterator[Netns]:
-        """Return them as facts."""
+        """Return them as facts. One that does not show its maximum of connections has the host's, as all have."""
+        maximum = next(
+            (dump.conntrack[1] for dump in self.inside.values() if dump.conntrack and dump.conntrack[1]), None
+        )
         for inode, counter in sorted(self.counters.items()):
             dump = self.inside.get(inode, Dump())
             yield Netns(
@@ -67,6 +93,8 @@ class Dumps:
                 time_wait_buckets=counter.time_wait if counter else None,
                 time_wait_max=dump.time_wait_max,
                 tcp_in_use=counter.tcp if counter else None,
+                conntrack=dump.conntrack[0] if dump.conntrack else None,
+                conntrack_max=(dump.conntrack[1] or maximum) if dump.conntrack else None,
                 dumped=dump.whole,
             )
 
@@ -84,28 +112,47 @@ def take(root: ProcRoot, rows: Iterable[Row], losses: Losses, *, with_unix: bool
     for row in rows:
         if row.netns is not None:
             members[row.netns].append(row)
+    host = next((row.netns for row in rows if row.pid == 1), None)
+    own = netns.own_inode()
     counters = _counters(root, members, losses)
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
-        return Dumps(counters, _recorded(root, members, losses), (gap,) if counters else (), 0.0)
+        inside = {host: _recorded(root, losses)} if host is not None else {}
+        return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
     doors = {
         inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
     }
-    pinned = {inode: paths for inode, paths in _pinned(root).items() if inode not in members}
+    daemons = members.get(host or own or 0, ())
+    pinned = {inode: paths for inode, paths in _pinned(root, daemons).items() if inode not in members}
 
     def look(inode: int) -> Dump:
         if inode in pinned:
             counters[inode] = losses.attempt("sockstat", lambda: _counters_here(root))
-        return _look(root, counters[inode], losses, with_unix=with_unix)
+        return _look(root, counters[inode], losses, with_unix=with_unix, with_pools=inode in (own, host))
 
-    visits, seconds = netns.visit([*doors.items(), *pinned.items()], look, own=netns.own_inode())
+    visits, seconds = netns.visit([*doors.items(), *pinned.items()], look, own=own)
     left = {visit.inode for visit in visits if isinstance(visit.error, Gone)}
+    inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
+    found, more_seconds = look_closer(_pools(inside, host, losses), doors, own)
     return Dumps(
         counters={inode: counter for inode, counter in counters.items() if inode not in left},
-        inside={visit.inode: visit.result for visit in visits if visit.result is not None},
-        gaps=tuple(_gaps(visits, pinned)),
-        cpu_seconds=seconds,
+        inside=inside,
+        gaps=(*_gaps(visits, pinned), *_untracked(inside.get(host or 0))),
+        cpu_seconds=seconds + more_seconds,
+        pools=found,
     )
+
+
+def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pools:
+    """Choose the namespace that shows most of them. What is missing in the host's own is no limit of this node."""
+    best = max((dump.pools for dump in inside.values()), key=lambda pools: len(pools.found), default=Pools())
+    if host is not None and host in inside:
+        if inside[host].conntrack is None:
+            best += Pools(missing=frozenset({"conntrack"}))
+        return best
+    if best.missing:
+        losses.count("sys/net of the host", Denied("1/ns/net"), limits=best.missing)
+    return Pools(best.found)
 
 
 def _counters(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) -> dict[int, Sockstat | None]:
@@ -127,17 +174,38 @@ def _counters(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) 
     return counters
 
 
-def _pinned(root: ProcRoot) -> dict[int, list[str]]:
+def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:
     """Find the namespaces that a mount keeps alive, and the paths that may lead to them.
 
-    Where process 1's root is out of reach, the same mount may be visible here; the inode number tells.
+    Each mount namespace is read once, through the first of its processes. Where a process's root is out of reach, the
+    same mount may be visible here; the inode number tells.
+
+    Args:
+        root: the tree.
+        rows: processes that may have such mounts: container runtimes and their like, in the host's network namespace.
     """
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    seen = set()
+    for row in rows:
+        try:
+            with root.process(row.pid) as process:
+                namespace = _mount_namespace(process)
+                if namespace in seen:
+                    continue
+                seen.add(namespace)
+                for inode, path in mountinfo.read_namespaces(process).items():
+                    found[inode] += [f"{root.path}/{row.pid}/root{path}", path]
+        except KernelError:
+            continue
+    return found
+
+
+def _mount_namespace(process: ProcDirectory) -> str | None:
+    """Return its name; `None` where it is refused: anybody may read the mounts, so those are read once as one."""
     try:
-        with root.process(1) as process:
-            mounts = mountinfo.read_namespaces(process)
-    except KernelError:
-        return {}
-    return {inode: [f"{root.path}/1/root{path}", path] for inode, path in mounts.items()}
+        return process.link("ns/mnt")
+    except (Absent, Denied):
+        return None
 
 
 def _counters_here(root: ProcRoot) -> Sockstat:
@@ -145,21 +213,48 @@ def _counters_here(root: ProcRoot) -> Sockstat:
         return sockstat.read_here(top)
 
 
-def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix: bool) -> Dump:
+def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix: bool, with_pools: bool) -> Dump:
     """Read what only a thread inside the namespace sees. Runs there.
 
-    A dump walks the sockets of the whole node, so it is spared where the counters show none.
+    A dump walks the sockets of the whole node, so it is spared where the counters show none, or none but the listeners.
+    (Half-open connections are in no counter; of a namespace that has nothing else they are not seen.)
     """
-    tcp: list[tuple[int, int]] | None = []
-    udp: list[tuple[int, int]] | None = []
-    if counter is None or counter.tcp or counter.time_wait:
-        tcp = losses.attempt("tcp_diag", diag.dump_tcp)
+    listeners: list[diag.Listener] | None = []
+    if counter is None or counter.tcp:
+        listeners = losses.attempt("listeners", diag.dump_listeners, "listen-backlog")
+    if counter is not None and listeners is not None and not counter.time_wait and counter.tcp == len(listeners):
+        tcp: Sockets | None = [(int(TcpState.LISTEN), one.inode, 0) for one in listeners]
+        connections: Mapping[Local, int] | None = {}
+    else:
+        rows = losses.attempt("tcp_diag", diag.dump_tcp)
+        tcp = None if rows is None else _sockets(rows)
+        connections = None if rows is None else _connections(rows, listeners or ())
+    udp: Sockets | None = []
     if counter is None or counter.udp:
-        udp = losses.attempt("udp_diag", diag.dump_udp)
+        udp = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp()))
     if udp is not None and counter is not None and counter.udplite:
-        lite = losses.attempt("udp_diag", lambda: diag.dump_udp(lite=True))
+        lite = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp(lite=True)))
         udp = None if lite is None else udp + lite
-    return Dump(_time_wait_max(root, losses), tcp, udp, _unix() if with_unix else set())
+    time_wait_max, conntrack, found = _sysctls(root, losses, "thread-self/" if with_pools else None)
+    return Dump(time_wait_max, conntrack, tcp, udp, listeners, connections, _unix() if with_unix else set(), found)
+
+
+def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
+    """Keep what later stages ask for. The queues of a listener hold connections, not bytes."""
+    return [
+        (state, inode, 0 if state == TcpState.LISTEN else received + sent)
+        for _, state, _, _, _, received, sent, inode in rows
+    ]
+
+
+def _connections(rows: Iterable[diag.InetRow], listeners: Iterable[diag.Listener]) -> Counter[Local]:
+    """Count the established connections by their local end, where somebody listens."""
+    ports = {one.port.to_bytes(2, "big"): one.port for one in listeners}
+    return Counter(
+        (ports[port], diag.local_address(family, address))
+        for family, state, port, address, _, _, _, _ in rows
+        if port in ports and state == TcpState.ESTABLISHED
+    )
 
 
 def _unix() -> set[int]:
@@ -169,21 +264,49 @@ def _unix() -> set[int]:
         return set()  # no loss: each descriptor is asked instead
 
 
-def _time_wait_max(root: ProcRoot, losses: Losses) -> int | None:
-    def read() -> int:
+def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> tuple[int | None, Conntrack | None, Pools]:
+    """Read what /proc/sys/net says in the calling thread's namespace.
+
+    Args:
+        root: the tree.
+        losses: where failures are counted.
+        task: where the tree shows this namespace's /proc/net, if the pools of the node are wanted.
+    """
+    try:
         with root.top() as top:
-            return sysctl.read_number(top, _TIME_WAIT_MAX)
+            maximum = losses.attempt(_TIME_WAIT_MAX, lambda: sysctl.read_number(top, _TIME_WAIT_MAX))
+            found = pools.read(root, top, pools.network(task), losses) if task else Pools()
+            return maximum, _conntrack(root, top, losses), found
+    except (Absent, Denied, Malformed) as error:  # out of descriptors ourselves
+        losses.count("sys/net", error, limits=("time-wait", "conntrack", *pools.NETWORK))
+        return None, None, Pools()
 
-    return losses.attempt(_TIME_WAIT_MAX, read)
+
+def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack | None:
+    """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show."""
+    try:
+        return sysctl.read_number(top, _CONNTRACK), sysctl.read_number(top, _CONNTRACK_MAX)
+    except (Absent, Denied, Malformed) as error:
+        if root.live and isinstance(error, Absent):
+            return _conntrack_without_sysctl(top, losses)
+        losses.count(_CONNTRACK, error, limits=["conntrack"])
+        return None
 
 
-def _recorded(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) -> dict[int, Dump]:
-    """Return what a recorded tree holds: the maximum of one namespace, the host's."""
-    return {
-        inode: Dump(_time_wait_max(root, losses))
-        for inode, rows in members.items()
-        if any(row.pid == 1 for row in rows)
-    }
+def _conntrack_without_sysctl(top: ProcDirectory, losses: Losses) -> tuple[int, None] | None:
+    try:
+        return net_stat.read_entries(top, net_stat.CONNTRACK, "thread-self/"), None
+    except Absent:  # not loaded, so nothing is tracked
+        return None
+    except (Denied, Malformed) as error:
+        losses.count(_CONNTRACK, error, limits=["conntrack"])
+        return None
+
+
+def _recorded(root: ProcRoot, losses: Losses) -> Dump:
+    """Return what a recorded tree holds of the host's namespace: no socket, but the counters and maxima."""
+    time_wait_max, conntrack, found = _sysctls(root, losses, "1/")
+    return Dump(time_wait_max, conntrack, pools=found)
 
 
 def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterator[Gap]:
@@ -204,4 +327,11 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
         detail = "network namespaces whose sockets and TIME_WAIT maximum were not read: CAP_SYS_ADMIN lets enter them"
     else:
         detail = f"network namespaces that could not be entered: {errors[0]}"
-    yield Gap("netns-sockets", detail, len(errors), frozenset({"time-wait"}))
+    yield Gap("netns-sockets", detail, len(errors), OF_NAMESPACES)
+
+
+def _untracked(host: Dump | None) -> Iterator[Gap]:
+    """Say that an empty nf_conntrack is no sign of health: connections may be tracked elsewhere."""
+    if host is not None and not (host.conntrack and host.conntrack[0]):
+        detail = "nf_conntrack tracks nothing in the host's network namespace; what eBPF (Cilium) tracks does not show"
+        yield Gap("conntrack-empty", detail)

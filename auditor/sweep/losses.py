@@ -1,7 +1,7 @@
 """What a sweep could not read: counted while it goes on, published as gaps when it ends."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
@@ -9,35 +9,41 @@ from auditor.model import Gap
 
 T = TypeVar("T")
 
+OF_DESCRIPTORS = frozenset({"inotify-instances", "inotify-watches", "epoll-watches"})
+"""Limits whose use is added up from what descriptors refer to."""
+
+OF_NAMESPACES = frozenset({"time-wait", "conntrack", "listen-backlog"})
+"""Limits that are read in each network namespace."""
+
 _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
     "process": (
         "denied-processes",
         "processes hidden by the mount option hidepid: CAP_SYS_PTRACE shows them",
-        frozenset({"process-fds", "inotify-instances"}),
+        OF_DESCRIPTORS | {"process-fds"},
     ),
     "fd": (
         "denied-fds",
         "processes whose descriptors could not be counted: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH, or Linux 6.2, show them",
-        frozenset({"process-fds", "inotify-instances"}),
+        OF_DESCRIPTORS | {"process-fds"},
     ),
     "fd-kinds": (
         "denied-fd-kinds",
         "processes whose descriptors could be counted but not told apart: CAP_SYS_PTRACE and CAP_DAC_READ_SEARCH show them",
-        frozenset({"inotify-instances"}),
+        OF_DESCRIPTORS,
     ),
     "netns": (
         "denied-netns",
         "processes whose network namespace is unknown: CAP_SYS_PTRACE shows it",
-        frozenset({"time-wait"}),
+        OF_NAMESPACES,
     ),
 }
 _LIMITS = {
-    "stat": frozenset({"process-fds", "inotify-instances"}),
+    "stat": OF_DESCRIPTORS | {"process-fds"},
     "limits": frozenset({"process-fds"}),
-    "fd": frozenset({"process-fds", "inotify-instances"}),
-    "fd-kinds": frozenset({"inotify-instances"}),
-    "status": frozenset({"inotify-instances"}),
-    "netns": frozenset({"time-wait"}),
+    "fd": OF_DESCRIPTORS | {"process-fds"},
+    "fd-kinds": OF_DESCRIPTORS,
+    "status": OF_DESCRIPTORS,
+    "netns": OF_NAMESPACES,
     "sockstat": frozenset({"time-wait"}),
     "fs/file-nr": frozenset({"file-handles"}),
     "fs/file-max": frozenset({"file-handles"}),
@@ -45,6 +51,8 @@ _LIMITS = {
     "kernel/pid_max": frozenset({"pids"}),
     "kernel/threads-max": frozenset({"threads"}),
     "fs/inotify/max_user_instances": frozenset({"inotify-instances"}),
+    "fs/inotify/max_user_watches": frozenset({"inotify-watches"}),
+    "fs/epoll/max_user_watches": frozenset({"epoll-watches"}),
     "net/ipv4/tcp_max_tw_buckets": frozenset({"time-wait"}),
 }
 
@@ -59,17 +67,27 @@ class Losses:
         self._absent: Counter[str] = Counter()
         self._malformed: Counter[str] = Counter()
         self._example = ""
+        self._concerned: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
 
-    def attempt(self, what: str, read: Callable[[], T], pid: int | None = None) -> T | None:
+    def attempt(self, what: str, read: Callable[[], T], *limits: str) -> T | None:
         """Read something, or count why not and return `None`. `Gone` rises: its process is no longer there."""
         try:
             return read()
         except (Denied, Absent, Malformed) as error:
-            self.count(what, error, pid)
+            self.count(what, error, limits=limits)
             return None
 
-    def count(self, what: str, error: Exception, pid: int | None = None) -> None:
-        """Count one failure."""
+    def count(self, what: str, error: Exception, pid: int | None = None, *, limits: Iterable[str] = ()) -> None:
+        """Count one failure.
+
+        Args:
+            what: kind of file.
+            error: what came of reading it.
+            pid: of the process it is about.
+            limits: ids of those that cannot be judged without, where the kind of file does not tell.
+        """
+        if not isinstance(error, Gone):
+            self._concerned[what] |= _LIMITS.get(what, frozenset()).union(limits)
         match error:
             case Gone():
                 self.vanished += 1
@@ -87,18 +105,20 @@ class Losses:
         """Say it in gaps."""
         for what, number in sorted(self._denied.items()):
             name, detail, limits = _DENIED.get(
-                what, ("denied-files", f"reads of {what} were refused", _LIMITS.get(what, frozenset()))
+                what, ("denied-files", f"reads of {what} were refused", self._concerned[what])
             )
             yield Gap(name, detail, number, limits)
         if self._absent:
             files = ", ".join(sorted(self._absent))
             yield Gap(
-                "absent-files", f"files this tree does not have: {files}", self._absent.total(), _limits(self._absent)
+                "absent-files",
+                f"files this tree does not have: {files}",
+                self._absent.total(),
+                self._limits(self._absent),
             )
         if self._malformed:
             detail = f"files that are not what the kernel writes, such as {self._example[:200]}"
-            yield Gap("malformed", detail, self._malformed.total(), _limits(self._malformed))
+            yield Gap("malformed", detail, self._malformed.total(), self._limits(self._malformed))
 
-
-def _limits(counts: Counter[str]) -> frozenset[str]:
-    return frozenset[str]().union(*(_LIMITS.get(what, frozenset()) for what in counts))
+    def _limits(self, counts: Counter[str]) -> frozenset[str]:
+        return frozenset[str]().union(*(self._concerned[what] for what in counts))

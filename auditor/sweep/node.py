@@ -33,4 +33,6 @@ def _facts(top: ProcDirectory, losses: Losses) -> NodeFacts:
         pid_max=number("kernel/pid_max"),
         threads_max=number("kernel/threads-max"),
         inotify_max_instances=number("fs/inotify/max_user_instances"),
+        inotify_max_watches=number("fs/inotify/max_user_watches"),
+        epoll_max_watches=number("fs/epoll/max_user_watches"),
     )

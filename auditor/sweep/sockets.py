@@ -36,9 +36,11 @@ def groups(
     by_pid = {row.pid: row for row in rows}
     unix = set[int]().union(*(dump.unix for dump in dumps.inside.values()))
     count: Counter[Key] = Counter()
+    queued: Counter[Key] = Counter()
     listed: set[int] = set()
-    for key, inode in _listed(dumps, holdings):
+    for key, inode, waiting in _listed(dumps, holdings):
         count[key] += 1
+        queued[key] += waiting
         listed.add(inode)
 
     def family(inode: int, packed: int) -> str:
@@ -54,7 +56,7 @@ def groups(
         # In no hash table: closed, if the namespace was listed at all.
         closed = name == "tcp" and all(by_pid[pid].netns in dumps.whole for pid in holders)
         count[None, name, TcpState.CLOSE if closed else None, holders] += 1
-    return tuple(SocketGroup(*key, number) for key, number in count.items())
+    return tuple(SocketGroup(*key, number, queued[key]) for key, number in count.items())
 
 
 def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
@@ -65,15 +67,18 @@ def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
         yield Gap("socket-protocols", detail, unknown)
 
 
-def _listed(dumps: Dumps, holdings: Holdings) -> Iterator[tuple[Key, int]]:
-    """Yield each socket of the dumps. Without a known holder it has none only if every table was looked into."""
+def _listed(dumps: Dumps, holdings: Holdings) -> Iterator[tuple[Key, int, int]]:
+    """Yield each socket of the dumps and the bytes it has queued.
+
+    Without a known holder it has none only if every table was looked into.
+    """
     holders_of, without = holdings.holders_of, () if holdings.whole else None
     for netns, dump in dumps.inside.items():
-        for state, inode in dump.tcp or ():
+        for state, inode, waiting in dump.tcp or ():
             holders = holders_of.get(inode, without) if inode else ()
-            yield (netns, "tcp", _STATES.get(state, TcpState.CLOSE), holders), inode
-        for _, inode in dump.udp or ():
-            yield (netns, "udp", None, holders_of.get(inode, without) if inode else ()), inode
+            yield (netns, "tcp", _STATES.get(state, TcpState.CLOSE), holders), inode, waiting
+        for _, inode, waiting in dump.udp or ():
+            yield (netns, "udp", None, holders_of.get(inode, without) if inode else ()), inode, waiting
 
 
 def _unlisted(holdings: Holdings, listed: set[int], family: Callable[[int, int], str]) -> Iterator[tuple[int, str]]:

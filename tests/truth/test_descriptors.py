@@ -45,7 +45,7 @@ def test_a_prefork_server_shares_what_it_opened_before(start: Start) -> None:
 def test_an_inotify_instance_shared_over_fork_counts_once(start: Start) -> None:
     truth = start("prefork")
     sample = sweep(ProcRoot())
-    (budget,) = (budget for budget in sample.budgets if budget.uid == 0)
+    (budget,) = (budget for budget in sample.budgets if budget.pool == "inotify-instances" and budget.uid == 0)
     everyone = tuple(sorted([truth["parent"], *truth["children"]]))
     assert {holding.holders: holding.count for holding in budget.holders}[everyone] == truth["inotify"]
     assert budget.used == sum(holding.count for holding in budget.holders)
@@ -54,7 +54,7 @@ def test_an_inotify_instance_shared_over_fork_counts_once(start: Start) -> None:
 def test_instances_are_charged_to_the_user_who_holds_them(start: Start) -> None:
     truth = start("user", 54321, 9)
     sample = sweep(ProcRoot())
-    (budget,) = (budget for budget in sample.budgets if budget.uid == 54321)
+    (budget,) = (budget for budget in sample.budgets if budget.pool == "inotify-instances" and budget.uid == 54321)
     assert (budget.pool, budget.used, budget.limit) == (
         "inotify-instances",
         9,
@@ -110,7 +110,7 @@ def test_a_spent_budget_classifies_the_nearest_to_its_limit_first(start: Start) 
     sample = sweep(ProcRoot(), classify_seconds=0.002)
     assert row(sample, truth["pid"]).kinds is not None
     (gap,) = (gap for gap in sample.gaps if gap.id == "fd-kinds")
-    assert gap.limits == {"inotify-instances"}
+    assert gap.limits == {"inotify-instances", "inotify-watches", "epoll-watches"}
     missed = sum(gap.count or 0 for gap in sample.gaps if gap.id in ("fd-kinds", "denied-fd-kinds"))
     assert missed == sum(process.kinds is None and process.owns_table for process in sample.processes)
     assert all(process.fds is not None for process in sample.processes if process.owns_table)

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+import pytest
 from truth.starting import Start
 
 from auditor.kernel.root import ProcRoot
@@ -54,8 +55,9 @@ def test_the_reader_stays_at_home_and_pins_nothing(start: Start) -> None:
     assert "netns" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_namespace_that_only_a_mount_keeps_is_read_as_well(start: Start) -> None:
-    truth = start("pinned_netns")
+@pytest.mark.parametrize("where", ["shared", "private"])
+def test_a_namespace_that_only_a_mount_keeps_is_read_as_well(start: Start, where: str) -> None:
+    truth = start("pinned_netns", where)
     sample = sweep(ProcRoot())
     assert truth["netns"] not in {process.netns for process in sample.processes}
     (netns,) = (netns for netns in sample.netns if netns.inode == truth["netns"])

@@ -1,7 +1,8 @@
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import pytest
-from samples import CONTAINER, POD_A, POD_B, in_pod, process, sample
+from samples import CONTAINER, FACTS, HOST_NETNS, POD_A, POD_B, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
@@ -12,7 +13,6 @@ from auditor.model import (
     Change,
     Gap,
     Netns,
-    NodeFacts,
     NodeUsage,
     PodIdentity,
     Severity,
@@ -81,7 +81,7 @@ def test_events_say_what_changed_and_nothing_twice() -> None:
 
 def test_an_unknown_figure_neither_opens_nor_closes_anything() -> None:
     def tasks(number: int | None) -> NodeUsage:
-        facts = NodeFacts(1, 100, number, 100, 1000, 128)
+        facts = replace(FACTS, tasks=number, pid_max=100, threads_max=1000)
         return attribute(sample([process(1)], facts=facts), {})
 
     opened, blind, closed = over([tasks(96), tasks(None), tasks(1)])
@@ -130,7 +130,7 @@ def test_a_full_inotify_budget_names_the_user_who_took_it_and_who_suffers() -> N
 
 
 def test_an_unreadable_promised_limit_is_unknown_and_said() -> None:
-    facts = NodeFacts(file_handles=None, file_max=100, tasks=1, pid_max=100, threads_max=100, inotify_max_instances=128)
+    facts = replace(FACTS, file_handles=None)
     (assessment,) = over([attribute(sample([process(1)], facts=facts), {})])
     assert assessment.verdict is Verdict.UNKNOWN
     assert assessment.unreadable == {"file-handles"}
@@ -144,15 +144,13 @@ def test_a_limit_that_is_not_promised_may_be_unknown() -> None:
 
 
 def test_unlimited_is_never_a_percentage() -> None:
-    facts = NodeFacts(
-        file_handles=10**6, file_max=UNLIMITED, tasks=1, pid_max=9, threads_max=9, inotify_max_instances=9
-    )
+    facts = replace(FACTS, file_handles=10**6, file_max=UNLIMITED)
     (assessment,) = over([attribute(sample([process(1)], facts=facts), {})])
     assert assessment.verdict is Verdict.OK
     assert next(one for one in assessment.readings if one.limit == "file-handles").percent is None
 
 
 def test_time_wait_of_a_pod_is_about_the_pod_and_only_warns() -> None:
-    netns = (Netns(7, time_wait_buckets=99, time_wait_max=100, dumped=True),)
-    (assessment,) = over([attribute(sample([process(1, in_pod(POD_A), netns=7)], netns=netns), NAMES)])
+    rooms = (netns(HOST_NETNS), netns(7, time_wait_buckets=99, time_wait_max=100))
+    (assessment,) = over([attribute(sample([process(1, in_pod(POD_A), netns=7)], netns=rooms), NAMES)])
     assert [(one.rule, one.severity, one.scope) for one in assessment.findings] == [("TimeWaitHigh", W, "shop/cart-0")]

@@ -18,6 +18,9 @@ _ANONYMOUS = {
     "anon_inode:[signalfd]": Kind.SIGNALFD,
 }
 INOTIFY_LINKS = tuple(link for link, kind in _ANONYMOUS.items() if kind is Kind.INOTIFY)
+EPOLL_LINKS = ("anon_inode:[eventpoll]",)
+PTY_LINKS = ("/dev/ptmx", "/dev/pts/ptmx")
+"""A pseudo-terminal lives as long as its master, made by opening one of these."""
 _MAXIMUM_INODE_DIGITS = 19
 _MAXIMUM_FD_DIGITS = 9
 _TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console", "/dev/ptmx")

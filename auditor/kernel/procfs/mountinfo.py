@@ -1,6 +1,7 @@
-"""/proc/PID/mountinfo, proc_pid_mountinfo(5): network namespaces that a mount keeps alive (`ip netns`, CNI)."""
+"""/proc/PID/mountinfo, proc_pid_mountinfo(5): namespaces that a mount keeps alive (`ip netns`, CNI), and cgroups."""
 
 import re
+from dataclasses import dataclass
 
 from auditor.kernel.errors import KernelError, Malformed
 from auditor.kernel.procfs import ns
@@ -17,7 +18,9 @@ def read_namespaces(process: ProcDirectory) -> dict[int, str]:
 
 def parse_namespaces(data: bytes) -> dict[int, str]:
     """Parse the lines of file system nsfs whose root is `net:[inode]`."""
-    found = {}
+    found: dict[int, str] = {}
+    if b" - nsfs " not in data:  # there may be thousands of mounts, and few namespaces have such
+        return found
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         if " - nsfs " not in line:
             continue
@@ -25,7 +28,49 @@ def parse_namespaces(data: bytes) -> dict[int, str]:
         try:
             if not fields[_ROOT].startswith("net:"):
                 continue
-            found[ns.parse_net(fields[_ROOT])] = _ESCAPE.sub(lambda code: chr(int(code[1], 8)), fields[_MOUNT_POINT])
+            found[ns.parse_net(fields[_ROOT])] = _plain(fields[_MOUNT_POINT])
         except (IndexError, KernelError):
             raise Malformed("mountinfo") from None
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupMount:
+    """One mounted hierarchy.
+
+    Attributes:
+        point: where, seen from the process's root.
+        top: the cgroup that is shown there, seen from the reader's cgroup namespace; `/` for the whole.
+        controllers: its mount options, the names of v1 controllers among them.
+        unified: whether it is cgroup v2.
+    """
+
+    point: str
+    top: str
+    controllers: frozenset[str]
+    unified: bool
+
+
+def read_cgroups(process: ProcDirectory) -> list[CgroupMount]:
+    """Read where cgroup hierarchies are mounted. Any user may."""
+    return parse_cgroups(process.read("mountinfo", records=True))
+
+
+def parse_cgroups(data: bytes) -> list[CgroupMount]:
+    """Parse the lines of file systems cgroup and cgroup2."""
+    found = []
+    for line in data.decode("utf-8", "surrogateescape").split("\n"):
+        before, dash, after = line.partition(" - cgroup")
+        if not dash:
+            continue
+        fields, (kind, *rest) = before.split(" "), after.split(" ")
+        try:
+            options = frozenset(rest[-1].split(","))
+            found.append(CgroupMount(_plain(fields[_MOUNT_POINT]), _plain(fields[_ROOT]), options, kind == "2"))
+        except IndexError:
+            raise Malformed("mountinfo") from None
+    return found
+
+
+def _plain(field: str) -> str:
+    return _ESCAPE.sub(lambda code: chr(int(code[1], 8)), field)

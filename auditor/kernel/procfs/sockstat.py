@@ -8,19 +8,25 @@ from auditor.kernel.root import ProcDirectory
 
 @dataclass(frozen=True, slots=True)
 class Sockstat:
-    """Counts of one namespace, v4 and v6 together.
+    """Counts of one namespace, v4 and v6 together; the last three are the whole system's.
 
     Attributes:
         tcp: TCP sockets in the hash tables; neither TIME_WAIT nor half-open requests.
         udp: bound UDP sockets.
         udplite: the same for UDP-Lite.
         time_wait: mini-sockets, TIME_WAIT and FIN_WAIT2 alike.
+        orphans: TCP sockets that no process has any more. Mini-sockets are none.
+        tcp_pages: memory of all TCP sockets in pages; a per-CPU counter, behind by up to 1 MiB for each CPU.
+        udp_pages: the same of UDP.
     """
 
     tcp: int
     udp: int
     udplite: int
     time_wait: int
+    orphans: int | None = None
+    tcp_pages: int | None = None
+    udp_pages: int | None = None
 
 
 def read(process: ProcDirectory, task: str = "") -> Sockstat:
@@ -53,6 +59,9 @@ def parse(four: bytes, six: bytes = b"") -> Sockstat:
             udp=rows["UDP"]["inuse"] + rows.get("UDP6", {}).get("inuse", 0),
             udplite=rows.get("UDPLITE", {}).get("inuse", 0) + rows.get("UDPLITE6", {}).get("inuse", 0),
             time_wait=rows["TCP"]["tw"],
+            orphans=rows["TCP"].get("orphan"),
+            tcp_pages=rows["TCP"].get("mem"),
+            udp_pages=rows["UDP"].get("mem"),
         )
     except KeyError:
         raise Malformed("sockstat") from None

@@ -27,6 +27,19 @@ def parse_number(data: bytes) -> int:
     return value
 
 
+def read_numbers(top: ProcDirectory, name: str, many: int) -> tuple[int, ...]:
+    """Read a file of several figures, e.g. `net/ipv4/tcp_mem`."""
+    return parse_numbers(top.read(f"sys/{name}"), many)
+
+
+def parse_numbers(data: bytes, many: int) -> tuple[int, ...]:
+    """Parse a line of so many non-negative figures."""
+    texts = data.split()
+    if len(texts) != many:
+        raise Malformed("sysctl")
+    return tuple(map(parse_number, texts))
+
+
 def read_file_max(top: ProcDirectory) -> int | Unlimited:
     """Read fs.file-max: open file descriptions that processes without CAP_SYS_ADMIN may have, all together."""
     value = read_number(top, "fs/file-max")

@@ -1,5 +1,6 @@
 """How a workload talks to its test: one line of JSON when it stands as promised, then it waits for the end of stdin."""
 
+import atexit
 import ctypes
 import fcntl
 import json
@@ -24,6 +25,36 @@ def checked(result: int) -> int:
 
 def close_inherited() -> None:
     os.closerange(3, 4096)
+
+
+def _pids_hierarchy() -> str:
+    v1 = "/sys/fs/cgroup/pids"
+    return v1 if os.path.isdir(v1) else "/sys/fs/cgroup"
+
+
+def enter_pod(uid: str, container: str = "c" * 64) -> str:
+    """Move into a cgroup of this process's own that looks like a pod's; the pod's folder. Left and removed at exit."""
+    base = _pids_hierarchy()
+    top = f"{base}/sockaudit-truth-{os.getpid()}"
+    folders = [top, f"{top}/kubepods", f"{top}/kubepods/pod{uid}", f"{top}/kubepods/pod{uid}/{container}"]
+    for parent, folder in zip([base, *folders], folders, strict=False):
+        if base == "/sys/fs/cgroup":
+            _write(f"{parent}/cgroup.subtree_control", "+pids")
+        os.mkdir(folder)
+
+    def leave() -> None:
+        _write(f"{base}/cgroup.procs", str(os.getpid()))
+        for folder in reversed(folders):
+            os.rmdir(folder)
+
+    atexit.register(leave)
+    _write(f"{folders[-1]}/cgroup.procs", str(os.getpid()))
+    return folders[-2]
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:
+        file.write(text)
 
 
 def ready(**facts: Any) -> None:

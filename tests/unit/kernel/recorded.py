@@ -26,6 +26,16 @@ RAW6: inuse 0
 FRAG6: inuse 0 memory 0
 """
 CGROUP = "0::/kubepods.slice/kubepods-pod0a1b2c3d_0a1b_0a1b_0a1b_0a1b2c3d4e5f.slice/cri-containerd-{id}.scope\n"
+FDINFO = {
+    "anon_inode:inotify": "pos:\t0\nflags:\t00\nmnt_id:\t15\nino:\t55\n"
+    + "inotify wd:2 ino:2b sdev:800001 mask:8 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:a1\n" * 3,
+    "anon_inode:[eventpoll]": "pos:\t0\nflags:\t02\ntfd:        5 events:       19 data:  5 pos:0 ino:3 sdev:8\n",
+}
+NEIGHBOURS = """\
+entries  allocs   destroys hash_grows
+{count} 00000072 00000071 00000000
+{count} 0000007f 0000007e 00000000
+"""
 HOST_NETNS = 4026531840
 
 
@@ -61,9 +71,14 @@ def process(  # noqa: PLR0913 - the files of a process are this many
     (folder / "net").mkdir()
     (folder / "net" / "sockstat").write_text(SOCKSTAT)
     (folder / "net" / "sockstat6").write_text(SOCKSTAT6)
+    (folder / "net" / "stat").mkdir()
+    (folder / "net" / "stat" / "arp_cache").write_text(NEIGHBOURS.format(count="0000002a"))
+    (folder / "net" / "stat" / "ndisc_cache").write_text(NEIGHBOURS.format(count="00000007"))
     (folder / "fd").mkdir()
     for number, target in (fds or {}).items():
         os.symlink(target, folder / "fd" / str(number))
+        (folder / "fdinfo").mkdir(exist_ok=True)
+        (folder / "fdinfo" / str(number)).write_text(FDINFO.get(target, "pos:\t0\nflags:\t02\n"))
     return folder
 
 
@@ -73,12 +88,40 @@ def node(root: Path, without: Iterable[str] = ()) -> None:
         "sys/fs/file-nr": "9312\t0\t9223372036854775807\n",
         "sys/fs/file-max": "9223372036854775807\n",
         "sys/fs/inotify/max_user_instances": "128\n",
+        "sys/fs/inotify/max_user_watches": "524288\n",
+        "sys/fs/epoll/max_user_watches": "1795000\n",
+        "key-users": "    0:    11 10/10 5/1000000 70/25000000\n 1000:     2 2/2 2/200 24/20000\n",
+        "sys/fs/aio-nr": "2048\n",
+        "sys/fs/aio-max-nr": "65536\n",
+        "sys/kernel/pty/nr": "3\n",
+        "sys/kernel/pty/max": "4096\n",
+        "sys/kernel/pty/reserve": "1024\n",
         "sys/kernel/pid_max": "4194304\n",
         "sys/kernel/threads-max": "254310\n",
         "sys/kernel/osrelease": "6.1.0-23-amd64\n",
+        "sys/net/ipv4/tcp_max_orphans": "131072\n",
+        "sys/net/ipv4/tcp_mem": "287898\t383867\t575796\n",
+        "sys/net/ipv4/udp_mem": "575799\t767734\t1151598\n",
+        "sys/net/ipv4/neigh/default/gc_thresh3": "1024\n",
+        "sys/net/ipv6/neigh/default/gc_thresh3": "1024\n",
+        "sys/net/netfilter/nf_conntrack_count": "31022\n",
+        "sys/net/netfilter/nf_conntrack_max": "262144\n",
         "sys/net/ipv4/tcp_max_tw_buckets": "131072\n",
     }
     for name, text in files.items():
         if name not in without:
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_text(text)
+
+
+def cgroup_tasks(root: Path, tasks: Mapping[str, tuple[int, str]], *, v1: bool = False) -> None:
+    """Give process 1 a cgroup file system. Its folders: (pids.current, pids.max)."""
+    point = "sys/fs/cgroup/pids" if v1 else "sys/fs/cgroup"
+    kind = "cgroup cgroup rw,pids" if v1 else "cgroup2 cgroup2 rw,nsdelegate"
+    (root / "1" / "mountinfo").write_text(f"25 1 0:22 / /{point} rw,nosuid - {kind}\n")
+    base = root / "1" / "root" / point
+    for path, (used, limit) in tasks.items():
+        folder = base / path
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "pids.current").write_text(f"{used}\n")
+        (folder / "pids.max").write_text(f"{limit}\n")

@@ -10,9 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernel import recorded
 
-from auditor.kernel import diag, protocol
+from auditor.kernel import diag, netlink, protocol
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
-from auditor.kernel.procfs import cgroup, fd, file_nr, limits, loadavg, mountinfo, ns, sockstat, stat, status, sysctl
+from auditor.kernel.procfs import (
+    cgroup,
+    cgroupfs,
+    fd,
+    file_nr,
+    key_users,
+    limits,
+    loadavg,
+    maps,
+    mountinfo,
+    net_stat,
+    ns,
+    sockstat,
+    stat,
+    status,
+    sysctl,
+)
 from auditor.model import UNLIMITED, Kind
 
 STAT_TAIL = b" S 1 10 10 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 7 0 8154 4096 100 18446744073709551615 1 1"
@@ -61,9 +77,9 @@ def test_flags_and_state_tell_what_a_process_is(
 @pytest.mark.parametrize(
     ("four", "six", "expected"),
     [
-        (recorded.SOCKSTAT, recorded.SOCKSTAT6, sockstat.Sockstat(tcp=10, udp=5, udplite=0, time_wait=12)),
-        (recorded.SOCKSTAT, "", sockstat.Sockstat(tcp=7, udp=4, udplite=0, time_wait=12)),
-        ("TCP: inuse 1 orphan 0 tw 0\nUDP: inuse 0\n", "UDPLITE6: inuse 2\n", sockstat.Sockstat(1, 0, 2, 0)),
+        (recorded.SOCKSTAT, recorded.SOCKSTAT6, sockstat.Sockstat(10, 5, 0, 12, orphans=0, tcp_pages=4, udp_pages=2)),
+        (recorded.SOCKSTAT, "", sockstat.Sockstat(7, 4, 0, 12, orphans=0, tcp_pages=4, udp_pages=2)),
+        ("TCP: inuse 1 orphan 0 tw 0\nUDP: inuse 0\n", "UDPLITE6: inuse 2\n", sockstat.Sockstat(1, 0, 2, 0, orphans=0)),
     ],
 )
 def test_sockstat_adds_both_families(four: str, six: str, expected: sockstat.Sockstat) -> None:
@@ -77,8 +93,14 @@ CGROUP_V1 = b"""\
 """
 
 
+MAPS = b"""55d0c0000000-55d0c0001000 r--p 00000000 08:01 77    /opt/a /[aio]b
+7f0000000000-7f0000001000 rw-s 00000000 00:10 88    /[aio] (deleted)
+7f0000002000-7f0000003000 rw-s 00000000 00:10 89    /[aio]
+"""
 MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 300 24 0:4 net:[4026532205] /run/netns/my\040ns rw shared:9 - nsfs nsfs rw
+30 24 0:27 /.. /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate
+31 24 0:28 / /sys/fs/cgroup/a\040b rw - cgroup cgroup rw,pids
 301 24 0:4 mnt:[4026532206] /run/ns/mnt rw shared:9 - nsfs nsfs rw
 """
 
@@ -108,6 +130,25 @@ MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
         (file_nr.parse, b"9312\t0\t9223372036854775807\n", 9312),
         (loadavg.parse_tasks, b"0.00 0.01 0.05 2/1031 99\n", 1031),
         (sysctl.parse_number, b"4194304\n", 4194304),
+        (lambda data: sysctl.parse_numbers(data, 3), b"287898\t383867\t575796\n", (287898, 383867, 575796)),
+        (
+            key_users.parse,
+            b"    0:   103 102/102 98/1000000 2121/25000000\n",
+            [key_users.KeyUser(0, 98, 10**6, 2121, 25_000_000)],
+        ),
+        (maps.parse_aio_events, MAPS, 2 * 4096 // 64),
+        (maps.parse_aio_events, b"", 0),
+        (cgroupfs.parse_pids_max, b"max\n", UNLIMITED),
+        (cgroupfs.parse_pids_max, b"32768\n", 32768),
+        (
+            mountinfo.parse_cgroups,
+            MOUNTS,
+            [
+                mountinfo.CgroupMount("/sys/fs/cgroup", "/..", frozenset({"rw", "nsdelegate"}), unified=True),
+                mountinfo.CgroupMount("/sys/fs/cgroup/a b", "/", frozenset({"rw", "pids"}), unified=False),
+            ],
+        ),
+        (net_stat.parse_entries, recorded.NEIGHBOURS.format(count="0000002a").encode(), 42),
         (lambda text: ns.parse_net(text.decode()), b"net:[4026531840]", 4026531840),
     ],
 )
@@ -124,6 +165,12 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "file-nr": file_nr.parse,
     "loadavg": loadavg.parse_tasks,
     "sysctl": sysctl.parse_number,
+    "sysctls": lambda data: sysctl.parse_numbers(data, 3),
+    "maps": maps.parse_aio_events,
+    "cgroupfs": cgroupfs.parse_pids_max,
+    "cgroup mounts": mountinfo.parse_cgroups,
+    "key_users": key_users.parse,
+    "net_stat": net_stat.parse_entries,
     "mountinfo": mountinfo.parse_namespaces,
     "ns": lambda data: ns.parse_net(data.decode("utf-8", "surrogateescape")),
 }
@@ -243,12 +290,17 @@ def test_only_links_below_dev_are_looked_at_twice() -> None:
     assert asked == [0]
 
 
+SOURCE = bytes([127, 0, 0, 1]) + bytes(12)
+
+
 def message(state: int, cookie: int, inode: int, *, flags: int = 2, extra: bytes = b"") -> bytes:
-    body = (
-        struct.pack("=BBBB", 2, state, 0, 0) + bytes(4 + 32 + 4) + struct.pack("=Q4xIIII", cookie, 0, 0, 0, inode)[0:0]
-    )
-    body += struct.pack("=Q", cookie) + struct.pack("=IIIII", 0, 0, 0, 1000, inode) + extra
+    body = struct.pack("=BBBB", 2, state, 0, 0) + struct.pack(">HH", 80, 9) + SOURCE + bytes(16 + 4)
+    body += struct.pack("=Q", cookie) + struct.pack("=IIIII", 0, 3, 4, 1000, inode) + extra
     return struct.pack("=IHHII", 16 + len(body), 20, flags, 1, 0) + body
+
+
+def unpacked(state: int, cookie: int, inode: int) -> diag.InetRow:
+    return 2, state, b"\0P", SOURCE, cookie, 3, 4, inode
 
 
 def control(kind: int, code: int) -> bytes:
@@ -256,19 +308,52 @@ def control(kind: int, code: int) -> bytes:
 
 
 def test_a_dump_lists_sockets_and_ends() -> None:
-    rows: list[diag.Row] = []
+    rows: list[netlink.Row] = []
     first = message(1, 11, 500) + message(6, 12, 0, extra=bytes(8))
-    assert diag.parse(first, diag.INET_MESSAGE, rows) == (False, False)
-    assert diag.parse(control(3, 0), diag.INET_MESSAGE, rows) == (True, False)
-    assert rows == [(1, 11, 500), (6, 12, 0)]
+    assert netlink.parse(first, diag.INET_MESSAGE, rows) == (False, False)
+    assert netlink.parse(control(3, 0), diag.INET_MESSAGE, rows) == (True, False)
+    assert rows == [unpacked(1, 11, 500), unpacked(6, 12, 0)]
+
+
+DROPS = struct.pack("=HH9I", 40, 7, *range(90, 99))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "drops"),
+    [
+        (b"", None),
+        (DROPS, 98),
+        (struct.pack("=HHB3x", 5, 8, 0) + DROPS, 98),
+        (struct.pack("=HH", 4, 7) + DROPS[:8], None),
+        (struct.pack("=HH", 0, 0) + bytes(8), None),
+        (struct.pack("=HH", 400, 7) + bytes(40), None),
+    ],
+)
+def test_what_a_listener_dropped_stands_behind_other_attributes(attributes: bytes, drops: int | None) -> None:
+    rows: list[netlink.Row] = []
+    netlink.parse(message(10, 11, 500, extra=attributes), diag._WithDrops(), rows)
+    assert rows == [(*unpacked(10, 11, 500), drops)]
+
+
+@pytest.mark.parametrize(
+    ("family", "address", "expected"),
+    [
+        (2, SOURCE, bytes([127, 0, 0, 1])),
+        (10, bytes(16), bytes(16)),
+        (10, bytes(10) + b"\xff\xff\x7f\0\0\1", bytes([127, 0, 0, 1])),
+    ],
+)
+def test_an_ipv4_address_has_four_bytes_however_it_is_written(family: int, address: bytes, expected: bytes) -> None:
+    assert diag.local_address(family, address) == expected
 
 
 def test_a_torn_dump_is_told() -> None:
-    assert diag.parse(message(1, 11, 500, flags=0x12) + control(3, 0), diag.INET_MESSAGE, []) == (True, True)
+    assert netlink.parse(message(1, 11, 500, flags=0x12) + control(3, 0), diag.INET_MESSAGE, []) == (True, True)
 
 
 def test_a_socket_met_twice_is_one_in_its_later_state() -> None:
-    assert diag._distinct([(4, 11, 0), (1, 12, 500), (6, 11, 0)]) == [(6, 0), (1, 500)]
+    earlier, other, later = unpacked(4, 11, 0), unpacked(1, 12, 500), unpacked(6, 11, 0)
+    assert diag.distinct([earlier, other, later]) == [later, other]
 
 
 @pytest.mark.parametrize(
@@ -277,22 +362,22 @@ def test_a_socket_met_twice_is_one_in_its_later_state() -> None:
 )
 def test_an_error_of_the_kernel_is_never_an_empty_dump(kind: int, code: int, error: type[KernelError]) -> None:
     with pytest.raises(error):
-        diag.parse(control(kind, code), diag.INET_MESSAGE, [])
+        netlink.parse(control(kind, code), diag.INET_MESSAGE, [])
 
 
-@given(data=st.binary(max_size=400), layout=st.sampled_from([diag.INET_MESSAGE, diag.UNIX_MESSAGE]))
-def test_any_datagram_parses_or_is_refused(data: bytes, layout: struct.Struct) -> None:
+@given(data=st.binary(max_size=400), layout=st.sampled_from([diag.INET_MESSAGE, diag.UNIX_MESSAGE, diag._WithDrops()]))
+def test_any_datagram_parses_or_is_refused(data: bytes, layout: netlink.Layout) -> None:
     with suppress(Absent, Denied, Malformed):
-        diag.parse(data, layout, [])
+        netlink.parse(data, layout, [])
 
 
 @given(data=st.binary(min_size=0, max_size=60), cut=st.integers(0, 100))
 def test_a_cut_dump_is_refused_or_shorter(data: bytes, cut: int) -> None:
     whole = message(1, 11, 500) + message(6, 12, 0) + data
-    rows: list[diag.Row] = []
+    rows: list[netlink.Row] = []
     with suppress(Absent, Denied, Malformed):
-        diag.parse(whole[: max(1, len(whole) - cut)], diag.INET_MESSAGE, rows)
-    assert rows == [(1, 11, 500), (6, 12, 0)][: len(rows)] or len(rows) > 2
+        netlink.parse(whole[: max(1, len(whole) - cut)], diag.INET_MESSAGE, rows)
+    assert rows == [unpacked(1, 11, 500), unpacked(6, 12, 0)][: len(rows)] or len(rows) > 2
 
 
 @pytest.mark.parametrize(
@@ -318,6 +403,21 @@ def test_the_family_of_a_protocol(name: str, family: str) -> None:
 
 
 def test_every_parser_is_fuzzed() -> None:
-    modules: list[Any] = [stat, status, limits, cgroup, sockstat, file_nr, loadavg, mountinfo, sysctl, ns]
+    modules: list[Any] = [
+        maps,
+        cgroupfs,
+        stat,
+        status,
+        limits,
+        cgroup,
+        sockstat,
+        file_nr,
+        loadavg,
+        mountinfo,
+        key_users,
+        net_stat,
+        ns,
+        sysctl,
+    ]
     parsers = {(module.__name__, name) for module in modules for name in vars(module) if name.startswith("parse")}
     assert len(parsers) == len(PARSERS)

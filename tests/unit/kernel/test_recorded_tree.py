@@ -10,10 +10,14 @@ from hypothesis import strategies as st
 from kernel import recorded
 
 from auditor.kernel.root import ProcRoot
-from auditor.model import UNLIMITED, Kind, NodeSample, Process
+from auditor.model import UNLIMITED, CgroupTasks, Kind, NodeSample, Process
 from auditor.sweep import SweepError, sweep
 
 FDS = {0: "/dev/null", 1: "pipe:[11]", 2: "pipe:[11]", 3: "socket:[12]", 4: "anon_inode:inotify", 5: "/etc/passwd"}
+
+
+CONTAINER_CGROUP = recorded.CGROUP.format(id="f" * 64).strip().removeprefix("0::/")
+POD_CGROUP = CONTAINER_CGROUP.rpartition("/")[0]
 
 
 @pytest.fixture
@@ -23,6 +27,9 @@ def tree(tmp_path: Path) -> Path:
     recorded.process(tmp_path, 2, comm=b"kthreadd", flags=0x208040, netns=None)
     recorded.process(tmp_path, 40, comm=b"ja)va", uid=1000, threads=31, soft=8, hard="unlimited", fds=FDS, start=77)
     recorded.process(tmp_path, 41, state="Z", netns=None)
+    recorded.cgroup_tasks(
+        tmp_path, {CONTAINER_CGROUP: (3, "max"), POD_CGROUP: (40, "50"), "kubepods.slice": (40, "400")}
+    )
     return tmp_path
 
 
@@ -58,8 +65,18 @@ def test_a_whole_tree(tree: Path) -> None:
     assert (sample.kernel, sample.source, sample.host_netns) == ("6.1.0-23-amd64", "procfs", recorded.HOST_NETNS)
     (netns,) = sample.netns
     assert (netns.time_wait_buckets, netns.tcp_in_use, netns.time_wait_max, netns.dumped) == (12, 10, 131072, False)
-    (budget,) = sample.budgets
-    assert (budget.uid, budget.used, budget.limit, budget.exact) == (1000, 1, 128, False)
+    assert [(one.pool, one.scope, one.uid, one.used, one.limit, one.exact) for one in sample.budgets] == [
+        ("inotify-instances", "", 1000, 1, 128, False),
+        ("inotify-watches", "", 1000, 3, 524_288, False),
+        ("keys", "", 0, 5, 1_000_000, True),
+        ("keys", "bytes", 0, 70, 25_000_000, True),
+        ("keys", "", 1000, 2, 200, True),
+        ("keys", "bytes", 1000, 24, 20_000, True),
+    ]
+    assert sample.cgroup_tasks == (
+        CgroupTasks("/kubepods.slice", 40, 400),
+        CgroupTasks(f"/{POD_CGROUP}", 40, 50),
+    )
     assert sample.shared is None
     assert {"netns-sockets", "socket-protocols", "open-descriptions"} == set(gaps(sample))
 
@@ -80,6 +97,9 @@ FILES = [
     ("sys/kernel/pid_max", "pids"),
     ("sys/kernel/threads-max", "threads"),
     ("sys/fs/inotify/max_user_instances", "inotify-instances"),
+    ("sys/fs/inotify/max_user_watches", "inotify-watches"),
+    ("sys/fs/epoll/max_user_watches", "epoll-watches"),
+    ("key-users", "keys"),
     ("sys/net/ipv4/tcp_max_tw_buckets", "time-wait"),
 ]
 
@@ -110,6 +130,48 @@ def test_a_malformed_file_is_a_gap_with_an_example(tree: Path, name: str, limit:
     (gap,) = (gap for gap in sample.gaps if gap.id == "malformed")
     assert limit in gap.limits
     assert gap.count == 1
+
+
+def test_an_instance_whose_watches_cannot_be_read_is_unknown_not_empty(tree: Path) -> None:
+    shutil.rmtree(tree / "40" / "fdinfo")
+    sample = taken(tree)
+    assert [one.used for one in sample.budgets if one.pool == "inotify-watches"] == [None]
+    assert gaps(sample)["absent-files"] == {"inotify-watches"}
+
+
+def test_without_a_budget_watches_are_not_counted(tree: Path) -> None:
+    sample = sweep(ProcRoot(str(tree)), classify_seconds=0)
+    assert not [one for one in sample.budgets if one.pool != "keys"]
+    assert gaps(sample)["fd-kinds"] == {"inotify-instances", "inotify-watches", "epoll-watches"}
+
+
+def test_a_cgroup_file_system_of_version_1(tree: Path) -> None:
+    shutil.rmtree(tree / "1" / "root")
+    recorded.cgroup_tasks(tree, {"system.slice/a.service": (7, "9"), POD_CGROUP: (1, "2")}, v1=True)
+    for pid in (1, 40, 41):
+        (tree / str(pid) / "cgroup").write_text(f"5:cpu:/x\n4:pids:/system.slice/a.service\n0::/{POD_CGROUP}\n")
+    assert taken(tree).cgroup_tasks == (CgroupTasks("/system.slice/a.service", 7, 9),)
+
+
+@pytest.mark.parametrize("file", ["1/mountinfo", "1/root"])
+def test_without_the_cgroup_file_system_the_limits_of_pods_are_a_gap(tree: Path, file: str) -> None:
+    path = tree / file
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert gaps(taken(tree))["cgroup-tasks"] == {"pids"}
+
+
+def test_a_cgroup_that_was_not_recorded_or_holds_nonsense_is_a_gap(tree: Path) -> None:
+    folder = tree / "1" / "root" / "sys" / "fs" / "cgroup" / POD_CGROUP
+    (folder / "pids.current").write_text("many")
+    assert gaps(taken(tree))["malformed"] == {"pids"}
+    shutil.rmtree(folder)
+    assert "pids" in gaps(taken(tree))["absent-files"]
+
+
+@pytest.mark.parametrize("path", ["/../../kubepods/podx", "/a/../../../../etc", "/a\0b"])
+def test_a_cgroup_outside_of_the_mounted_tree_is_a_gap(tree: Path, path: str) -> None:
+    (tree / "40" / "cgroup").write_text(f"0::{path}\n")
+    assert gaps(taken(tree))["cgroup-tasks"] == {"pids"}
 
 
 def test_a_process_without_stat_cannot_be_named(tree: Path) -> None:

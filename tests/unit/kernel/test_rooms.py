@@ -11,10 +11,13 @@ from kernel import recorded
 
 from auditor.kernel import diag, kcmp, netns
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+from auditor.kernel.procfs import net_stat, sysctl
 from auditor.kernel.procfs.fd import Listing
+from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
-from auditor.model import Kind, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, inotify, sockets, sweep
+from auditor.model import Kind, Listener, SocketGroup, TcpState
+from auditor.sweep import descriptions, descriptors, dumps, sockets, sweep, users
+from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
 from auditor.sweep.dumps import Dump, Dumps
@@ -101,7 +104,9 @@ def held(*tables: tuple[int, list[tuple[str, int]], list[tuple[int, int]]]) -> H
 def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
     holdings = held((5, [], [(100, 3), (101, 4), (100, 9)]), (6, [], [(100, 3)]), (7, [], [(100, 1)]))
     assert holdings.holders_of == {100: (5, 6, 7), 101: (5,)}
-    inside = Dump(tcp=[(10, 100), (1, 0), (6, 0), (5, 0), (3, 0), (1, 555), (99, 101)], udp=[(7, 777)])
+    inside = Dump(
+        tcp=[(10, 100, 0), (1, 0, 5), (6, 0, 0), (5, 0, 0), (3, 0, 0), (1, 555, 7), (99, 101, 0)], udp=[(7, 777, 9)]
+    )
     groups = sockets.groups(
         ProcRoot("/nowhere"),
         [row(5), row(6), row(7)],
@@ -111,12 +116,12 @@ def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
     )
     assert set(groups) == {
         SocketGroup(1, "tcp", TcpState.LISTEN, (5, 6, 7), 1),
-        SocketGroup(1, "tcp", TcpState.ESTABLISHED, (), 2),
+        SocketGroup(1, "tcp", TcpState.ESTABLISHED, (), 2, 12),
         SocketGroup(1, "tcp", TcpState.TIME_WAIT, (), 1),
         SocketGroup(1, "tcp", TcpState.FIN_WAIT2, (), 1),
         SocketGroup(1, "tcp", TcpState.SYN_RECV, (), 1),
         SocketGroup(1, "tcp", TcpState.CLOSE, (5,), 1),
-        SocketGroup(1, "udp", None, (), 1),
+        SocketGroup(1, "udp", None, (), 1, 9),
     }
 
 
@@ -128,10 +133,77 @@ def test_a_socket_that_nobody_names_is_told() -> None:
     assert (gap.id, gap.count) == ("socket-protocols", 1)
 
 
+def heard(*listeners: diag.Listener, connections: dict[tuple[int, bytes], int] | None = None) -> list[Listener]:
+    inside = {1: Dump(tcp=[], udp=[], listeners=list(listeners), connections=connections or {})}
+    holdings = held((5, [], [(100, 3)]), (6, [], [(100, 3), (101, 4)]))
+    found = room_of_listeners.take(
+        ProcRoot("/nowhere"), [row(5), row(6)], holdings, Dumps({1: None}, inside, (), 0.0), Budget(0)
+    )
+    assert found is not None
+    return list(found)
+
+
+FOUR, SIX, HOME = bytes(4), bytes(16), bytes([127, 0, 0, 1])
+
+
+def test_sockets_that_share_an_address_are_one_listener_and_the_fullest_speaks() -> None:
+    alike = [
+        diag.Listener(FOUR, 80, 3, 10, 100, 2),
+        diag.Listener(FOUR, 80, 9, 100, 101, 1),
+        diag.Listener(HOME, 81, 0, 5, 0, None),
+    ]
+    assert heard(*alike) == [
+        Listener(1, "tcp", "0.0.0.0", 80, (5, 6), 3, 10, 0, 3),
+        Listener(1, "tcp", "127.0.0.1", 81, (), 0, 5, 0, None),
+    ]
+
+
+def test_a_connection_belongs_to_the_most_specific_listener() -> None:
+    local = {(80, HOME): 5, (80, bytes([10, 0, 0, 1])): 7, (80, bytes(15) + b"\1"): 11, (81, HOME): 13}
+    both = heard(diag.Listener(SIX, 80, 0, 9, 0, 0), diag.Listener(HOME, 80, 0, 9, 0, 0), connections=local)
+    assert {one.address: one.connections for one in both} == {"::": 18, "127.0.0.1": 5}
+    apart = heard(diag.Listener(SIX, 80, 0, 9, 0, 0), diag.Listener(FOUR, 80, 0, 9, 0, 0), connections=local)
+    assert {one.address: one.connections for one in apart} == {"::": 11, "0.0.0.0": 12}
+
+
+def test_a_namespace_with_nothing_but_listeners_spares_the_walk(monkeypatch: pytest.MonkeyPatch) -> None:
+    def walk() -> list[diag.InetRow]:
+        walks.append(1)
+        return []
+
+    walks: list[int] = []
+    monkeypatch.setattr(diag, "dump_tcp", walk)
+    monkeypatch.setattr(diag, "dump_listeners", lambda: [diag.Listener(FOUR, 80, 4, 9, 100, 0)])
+    for counter, expected in (
+        (Sockstat(1, 0, 0, 0), 0),
+        (Sockstat(1, 0, 0, 1), 1),
+        (Sockstat(2, 0, 0, 0), 2),
+        (None, 3),
+    ):
+        dump = dumps._look(ProcRoot(), counter, Losses(), with_unix=False, with_pools=False)
+        assert len(walks) == expected
+        assert dump.tcp == ([] if expected else [(10, 100, 0)])
+
+
+def test_without_the_sysctls_connections_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a network namespace of another user namespace, on some kernels."""
+
+    def hidden(_: object, name: str) -> int:
+        raise Absent(name)
+
+    monkeypatch.setattr(sysctl, "read_number", hidden)
+    monkeypatch.setattr(net_stat, "read_entries", lambda *_: 42)
+    with ProcRoot().top() as top:
+        assert dumps._conntrack(ProcRoot(), top, Losses()) == (42, None)
+    inside = {1: Dump(conntrack=(7, 100)), 2: Dump(conntrack=(42, None)), 3: Dump()}
+    rooms = list(Dumps(dict.fromkeys(inside), inside, (), 0.0).netns())
+    assert [(one.conntrack, one.conntrack_max) for one in rooms] == [(7, 100), (42, 100), (None, None)]
+
+
 def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
     holdings = held()
     holdings.whole = False
-    inside = Dump(tcp=[(1, 555), (1, 0)], udp=[])
+    inside = Dump(tcp=[(1, 555, 0), (1, 0, 0)], udp=[])
     groups = sockets.groups(ProcRoot("/nowhere"), [], holdings, Dumps({1: None}, {1: inside}, (), 0.0), Budget(None))
     assert {group.holders for group in groups} == {None, ()}
 
@@ -176,11 +248,12 @@ def test_an_instance_is_charged_to_its_oldest_holder(monkeypatch: pytest.MonkeyP
     holdings = held((5, [(link, 3)], []), (6, [(link, 3), (link, 4)], []))
     rows = [row(5, uid=1000, start=7), row(6, uid=0, start=9)]
     same = {(5, 3): 1, (6, 3): 1, (6, 4): 2}
-    (root, user) = inotify.budgets(rows, comparer(holdings, same, monkeypatch), 128)
+    by_pid = {one.pid: one for one in rows}
+    (root, user) = users.instances(by_pid, comparer(holdings, same, monkeypatch), 128)
     assert [(root.uid, root.used), (user.uid, user.used)] == [(0, 1), (1000, 1)]
     assert user.holders[0].holders == (5, 6)
     unusable = descriptions.Comparer(holdings, {5: 5, 6: 6}, usable=False)
-    assert {one.uid: one.used for one in inotify.budgets(rows, unusable, 128)} == {0: 2, 1000: 1}, "an upper bound"
+    assert {one.uid: one.used for one in users.instances(by_pid, unusable, 128)} == {0: 2, 1000: 1}, "an upper bound"
 
 
 def test_no_thread_to_spare_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +275,7 @@ def test_a_kernel_that_lists_no_tcp_is_a_gap_and_never_an_empty_namespace(
         raise error("sock_diag")
 
     monkeypatch.setattr(diag, "dump_tcp", fail)
-    dump = dumps._look(ProcRoot(), None, losses := Losses(), with_unix=False)
+    dump = dumps._look(ProcRoot(), None, losses := Losses(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.whole) == (None, False)
     assert len(list(losses.gaps())) == 1
 
@@ -222,4 +295,4 @@ def test_a_namespace_that_may_not_be_entered_is_denied(monkeypatch: pytest.Monke
     assert isinstance(visits[0].error, Denied)
     (gap,) = dumps._gaps(visits, ())  # type: ignore[arg-type]
     assert "CAP_SYS_ADMIN" in gap.detail
-    assert gap.limits == {"time-wait"}
+    assert gap.limits == {"time-wait", "conntrack", "listen-backlog"}

@@ -4,11 +4,14 @@ import pytest
 from publish.audits import HOSTILE, NAMES, NODE, crowded, judged, quiet, status, troubled
 from samples import POD_A, in_pod, process, sample
 
-from auditor.evaluate import LIMITS
-from auditor.model import Gap, NodeFacts, OwnerKind
+from auditor.attribute import attribute
+from auditor.evaluate import LIMITS, Policy, assess
+from auditor.model import Gap, Listener, NodeFacts, NodeSample, OwnerKind
+from auditor.publish.cadence import essence
 from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
 from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
 from auditor.publish.object import Status, plain
+from auditor.remember import History
 
 
 def bytes_of(one: Status) -> int:
@@ -67,7 +70,7 @@ def test_lists_are_capped_and_say_so() -> None:
     assert (len(written.pods), written.pods_truncated) == (3, 87)
     assert (len(written.findings), written.findings_truncated) == (2, 88)
     assert (len(written.workloads), written.workloads_truncated) == (5, 85)
-    assert (len(written.limits), written.limits_truncated) == (4, 91)
+    assert (len(written.limits), written.limits_truncated) == (4, 89 + len(LIMITS) - 4)
     assert written.others_truncated is None
     assert written.summary.findings == 90
 
@@ -77,6 +80,31 @@ def test_no_limit_is_lost_before_the_lesser_scopes_of_others() -> None:
     assert set(names[: len(LIMITS)]) == {row.id for row in LIMITS}
     assert names[0] == "process-fds"
     assert set(names[len(LIMITS) :]) == {"process-fds"}
+
+
+def test_listeners_are_published_the_fullest_first_with_their_owner() -> None:
+    rows = [Listener(1, "tcp", "::", 80 + n, (n,), queue, 9, 4, 0) for n, queue in ((1, 0), (2, 10), (3, 5))]
+    seen = sample([process(1), process(2, in_pod(POD_A)), process(3)], listeners=tuple(rows))
+    written = status(judged(seen)[0], caps=Caps(listeners=2))
+    assert [(one.port, one.queue) for one in written.listeners] == [(82, 10), (83, 5)]
+    assert written.listeners_truncated == 1
+    assert plain(written.listeners[0]) == {
+        "kind": "Pod", "namespace": "shop", "name": "cart-7c9", "uid": POD_A, "address": "::", "port": 82,
+        "protocol": "tcp", "connections": 4, "queue": 10, "backlog": 9, "drops": 0,
+    }  # fmt: skip
+
+
+def test_a_queue_that_is_full_for_a_moment_is_neither_the_summary_nor_worth_a_write() -> None:
+    def with_queue(queue: int) -> NodeSample:
+        return sample([process(1)], listeners=(Listener(1, "tcp", "::", 80, (1,), queue, 9),))
+
+    (idle, history), (full, _) = judged(with_queue(0)), judged(with_queue(10))
+    assert status(full).summary.limit != "listen-backlog"
+    assert essence(status(full)) == essence(status(idle))
+    stays, history = judged(with_queue(10), history=history)
+    stays, _ = judged(with_queue(10), history=history)
+    assert (status(stays).summary.limit, status(stays).summary.percent) == ("listen-backlog", 100)
+    assert essence(status(stays)) != essence(status(idle))
 
 
 def test_uncapped_leaves_nothing_out() -> None:
@@ -130,7 +158,7 @@ def test_all_conditions_stand_from_the_first_write_on() -> None:
         "ConntrackPressure", "PIDPressure",
     ]  # fmt: skip
     assert conditions["FDPressure"].status == "False"
-    assert (conditions["ConntrackPressure"].status, conditions["ConntrackPressure"].reason) == ("Unknown", "NotAudited")
+    assert {one.status for name, one in conditions.items() if name.endswith("Pressure")} == {"False"}
     bad = {one.type: one for one in status(troubled()).conditions}
     assert (bad["FDPressure"].status, bad["FDPressure"].reason) == ("True", "ProcessFDsHigh")
     assert (bad["Healthy"].status, bad["InotifyPressure"].status) == ("False", "True")
@@ -141,6 +169,28 @@ def test_an_unreadable_limit_makes_its_condition_unknown() -> None:
     conditions = {one.type: one for one in status(judged(sample([process(1)], facts=facts))[0]).conditions}
     assert (conditions["PIDPressure"].status, conditions["PIDPressure"].reason) == ("Unknown", "Unreadable")
     assert conditions["Healthy"].status == "Unknown"
+
+
+def test_a_condition_whose_limits_this_node_does_not_have_is_unknown() -> None:
+    conditions = {
+        one.type: one for one in status(judged(sample([process(1)], missing=frozenset({"conntrack"})))[0]).conditions
+    }
+    assert (conditions["ConntrackPressure"].status, conditions["ConntrackPressure"].reason) == ("Unknown", "NotAudited")
+    assert conditions["Healthy"].status == "True"
+
+
+@pytest.mark.parametrize(
+    ("limit", "condition"),
+    [("time-wait", "PortPressure"), ("inotify-instances", "InotifyPressure"), ("conntrack", "ConntrackPressure")],
+)
+def test_a_condition_is_unknown_while_a_limit_that_feeds_it_is_unread_even_if_nobody_promised_it(
+    limit: str, condition: str
+) -> None:
+    seen = sample([process(1)], gaps=(Gap("denied", "not allowed", 1, frozenset({limit})),))
+    usage = attribute(seen, {})
+    assessment, _ = assess(usage, History(), Policy(promised=frozenset()), seen.at)
+    conditions = {one.type: one for one in status((seen, usage, assessment)).conditions}
+    assert (conditions[condition].status, conditions[condition].reason) == ("Unknown", "Unreadable")
 
 
 def test_a_transition_time_moves_only_with_the_status() -> None:

@@ -1,0 +1,105 @@
+"""TCP addresses that are listened on: who accepts, what waits, what was dropped."""
+
+import socket
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from auditor.kernel import protocol
+from auditor.kernel.diag import Listener as Row
+from auditor.kernel.errors import KernelError
+from auditor.kernel.root import ProcRoot
+from auditor.model import Listener
+from auditor.sweep.budget import Budget
+from auditor.sweep.descriptors import Holdings, place
+from auditor.sweep.dumps import Dump, Dumps, Local
+from auditor.sweep.processes import Row as ProcessRow
+
+_NAMING_SECONDS = 6e-6
+_ANY = {4: bytes(4), 16: bytes(16)}
+
+
+def take(
+    root: ProcRoot, rows: Iterable[ProcessRow], holdings: Holdings, dumps: Dumps, budget: Budget
+) -> tuple[Listener, ...] | None:
+    """Return what is listened on in the namespaces that were entered, or `None` if nobody could say.
+
+    Args:
+        root: the tree all this was read from.
+        rows: all processes.
+        holdings: what their descriptors refer to.
+        dumps: sockets by network namespace.
+        budget: CPU time that may go into telling MPTCP from TCP.
+    """
+    if all(dump.listeners is None for dump in dumps.inside.values()):
+        return None
+    inodes = {one.inode for dump in dumps.inside.values() for one in dump.listeners or () if one.inode}
+    doors = _doors(root, {row.pid: row for row in rows}, holdings, inodes)
+
+    def name(inode: int) -> str:
+        if inode not in doors or not budget.allows(_NAMING_SECONDS):
+            return "tcp"
+        try:
+            return "mptcp" if protocol.read(doors[inode]).startswith("MPTCP") else "tcp"
+        except KernelError:
+            return "tcp"
+
+    names = {inode: name(inode) for inode in inodes}
+    return tuple(
+        one for netns, dump in sorted(dumps.inside.items()) for one in _of_namespace(netns, dump, holdings, names)
+    )
+
+
+def _doors(root: ProcRoot, by_pid: Mapping[int, ProcessRow], holdings: Holdings, inodes: set[int]) -> Mapping[int, str]:
+    """Find a descriptor of each socket."""
+    doors = {}
+    for inode, packed in zip(holdings.socket_inodes, holdings.socket_places, strict=True):
+        if inode in inodes:
+            pid, fd = place(packed)
+            doors[inode] = f"{root.path}/{pid}/{by_pid[pid].task}fd/{fd}"
+    return doors
+
+
+def _of_namespace(netns: int, dump: Dump, holdings: Holdings, names: Mapping[int, str]) -> Iterator[Listener]:
+    groups: defaultdict[tuple[str, bytes, int], list[Row]] = defaultdict(list)
+    for one in dump.listeners or ():
+        groups[names.get(one.inode, "tcp"), one.address, one.port].append(one)
+    specific = {(port, address) for _, address, port in groups}
+    for (name, address, port), alike in sorted(groups.items()):
+        fullest = max(alike, key=lambda one: (one.queue / (one.backlog + 1), one.queue))
+        yield Listener(
+            netns=netns,
+            protocol=name,
+            address=socket.inet_ntop(socket.AF_INET if len(address) == len(_ANY[4]) else socket.AF_INET6, address),
+            port=port,
+            holders=_holders(alike, holdings),
+            queue=fullest.queue,
+            backlog=fullest.backlog,
+            connections=None if dump.connections is None else _at(port, address, dump.connections, specific),
+            drops=_sum(one.drops for one in alike),
+        )
+
+
+def _holders(alike: Iterable[Row], holdings: Holdings) -> tuple[int, ...] | None:
+    pids = {pid for one in alike for pid in holdings.holders_of.get(one.inode, ())}
+    return tuple(sorted(pids)) if pids or holdings.whole else None
+
+
+def _at(port: int, address: bytes, connections: Mapping[Local, int], specific: set[Local]) -> int:
+    """Count the connections of a listener. One on all addresses has those that no other claims."""
+    if address != _ANY[len(address)]:
+        return connections.get((port, address), 0)
+    both = len(address) == len(_ANY[16]) and (port, _ANY[4]) not in specific
+    return sum(
+        number
+        for (other, local), number in connections.items()
+        if other == port and (port, local) not in specific and (both or len(local) == len(address))
+    )
+
+
+def _sum(figures: Iterable[int | None]) -> int | None:
+    total = 0
+    for figure in figures:
+        if figure is None:
+            return None
+        total += figure
+    return total

@@ -1,0 +1,90 @@
+"""Cgroups that may have only so many tasks: a pod's, a unit's, or one around many."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
+from auditor.kernel.procfs import cgroupfs, mountinfo
+from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.model import CgroupTasks, Gap, cgroup_path
+from auditor.sweep.losses import Losses
+from auditor.sweep.processes import Row
+
+CONTROLLER = "pids"
+
+
+def take(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> tuple[tuple[CgroupTasks, ...], list[Gap]]:
+    """Read every cgroup with a limit that a process is in, or below.
+
+    The cgroup file system is looked for where process 1 has it mounted, else where this process has.
+    """
+    paths = {path for row in rows if not row.kernel_thread and (path := cgroup_path(row.cgroups, CONTROLLER))}
+    if not paths - {"/"}:
+        return (), []
+    for pid in (1, os.getpid()) if root.own_pids else (1,):
+        try:
+            with root.process(pid) as process:
+                point, top = _mount(process)
+                found, unreachable = _Reader(process, point, top, losses, live=root.live).take(paths)
+        except KernelError:
+            continue
+        return found, [_gap("lie outside of the mounted tree", unreachable)] if unreachable else []
+    return (), [_gap("are mounted nowhere that can be reached", len(paths))]
+
+
+def _gap(why: str, count: int) -> Gap:
+    detail = f"limits of tasks of single cgroups (pids.max): their folders {why}; CAP_SYS_PTRACE and hostPID show them"
+    return Gap("cgroup-tasks", detail, count, frozenset({"pids"}))
+
+
+def _mount(process: ProcDirectory) -> tuple[str, str]:
+    """Return where the controller's hierarchy is mounted, and which of its cgroups is on top there."""
+    mounts = mountinfo.read_cgroups(process)
+    mount = next((one for one in mounts if CONTROLLER in one.controllers), None)
+    mount = mount or next((one for one in mounts if one.unified), None)
+    if mount is None:
+        raise Absent("cgroup")
+    if "\0" in mount.point:
+        raise Malformed("mountinfo")
+    process.stat(f"root{mount.point}")
+    return mount.point, mount.top.rstrip("/")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    process: ProcDirectory
+    point: str
+    top: str
+    losses: Losses
+    live: bool
+
+    def take(self, paths: Iterable[str]) -> tuple[tuple[CgroupTasks, ...], int]:
+        reachable = [path for path in paths if self._is_reachable(path)]
+        folders = {folder for path in reachable for folder in _and_above(path.removeprefix(self.top))}
+        found = [one for folder in sorted(folders) if (one := self._one(folder))]
+        return tuple(found), len(set(paths)) - len(reachable)
+
+    def _is_reachable(self, path: str) -> bool:
+        """Whether the mount shows it. A reader in a cgroup namespace of its own sees `/..` before what is outside."""
+        return "\0" not in path and ".." not in path.split("/") and f"{path}/".startswith(f"{self.top}/")
+
+    def _one(self, folder: str) -> CgroupTasks | None:
+        where = f"{self.point}{folder}"
+        try:
+            limit = cgroupfs.read_pids_max(self.process, where)
+            if not isinstance(limit, int):
+                return None
+            return CgroupTasks(f"{self.top}{folder}", cgroupfs.read_pids_current(self.process, where), limit)
+        except (Absent, Gone) as error:
+            if not self.live:  # else it was removed meanwhile, with its last process
+                self.losses.count("pids.max", error, limits=["pids"])
+        except (Denied, Malformed) as error:
+            self.losses.count("pids.max", error, limits=["pids"])
+        return None
+
+
+def _and_above(path: str) -> Iterator[str]:
+    while path.strip("/"):
+        yield path
+        path = path.rpartition("/")[0]

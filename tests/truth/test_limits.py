@@ -1,0 +1,212 @@
+"""Every limit provoked for real: the right figure, the right owner, the right remedy; and silence when idle.
+
+What is machine-wide is filled, never lowered, and given back when the workload ends.
+"""
+
+import shutil
+import uuid
+from pathlib import Path
+
+import pytest
+from truth.starting import Start
+
+from auditor.attribute import attribute
+from auditor.evaluate import Policy, assess
+from auditor.kernel.root import ProcRoot
+from auditor.model import Assessment, Finding, NodeUsage, Owner, OwnerKind, Reading, Severity
+from auditor.remember import History
+from auditor.sweep import sweep
+
+
+@pytest.fixture
+def uid() -> str:
+    return str(uuid.uuid4())
+
+
+def pod(uid: str) -> Owner:
+    return Owner(OwnerKind.POD, uid)
+
+
+def audit(sweeps: int = 1, policy: Policy | None = None) -> tuple[NodeUsage, Assessment]:
+    history = History()
+    for turn in range(sweeps):
+        usage = attribute(sweep(ProcRoot()), {})
+        assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
+    return usage, assessment
+
+
+def readings(assessment: Assessment, limit: str) -> list[Reading]:
+    return [reading for reading in assessment.readings if reading.limit == limit]
+
+
+def findings(assessment: Assessment, limit: str) -> list[Finding]:
+    return [finding for finding in assessment.findings if finding.limit == limit]
+
+
+def sysctl(name: str) -> int:
+    return int(Path("/proc/sys", name).read_text())
+
+
+def test_aio(start: Start, uid: str) -> None:
+    assert not findings(audit()[1], "aio")
+    used, maximum = sysctl("fs/aio-nr"), sysctl("fs/aio-max-nr")
+    asked = maximum * 85 // 100 - used
+    start("aio", uid, asked)
+    _, assessment = audit()
+    (finding,) = findings(assessment, "aio")
+    assert (finding.used, finding.maximum) == (sysctl("fs/aio-nr"), maximum)
+    assert (finding.rule, finding.severity) == ("AIOHigh", Severity.WARNING)
+    assert "fs.aio-max-nr=1048576" in finding.remedy
+    (share,) = finding.consumers
+    assert share.owner == pod(uid)
+    assert share.used is not None
+    assert asked <= share.used <= asked + 128, "as its ring tells, which is made of whole pages"
+
+
+def test_ptys(start: Start, uid: str) -> None:
+    assert not findings(audit()[1], "ptys")
+    room = sysctl("kernel/pty/max") - sysctl("kernel/pty/reserve")
+    many = room * 81 // 100
+    start("ptys", uid, many)
+    _, assessment = audit()
+    (finding,) = findings(assessment, "ptys")
+    assert (finding.used, finding.maximum) == (sysctl("kernel/pty/nr"), room)
+    assert (finding.rule, finding.severity) == ("PTYsHigh", Severity.WARNING)
+    greatest = finding.consumers[0]
+    assert (greatest.owner, greatest.used) == (pod(uid), many)
+    assert "kernel.pty.max=8192" in finding.remedy
+
+
+def test_socket_memory_and_orphans(start: Start, uid: str) -> None:
+    truth = start("queued", uid)
+    usage, assessment = audit(policy=Policy({"tcp-memory": (0, 95), "udp-memory": (0, 95), "orphans": (0, None)}))
+    (row,) = (row for row in usage.owners if row.owner == pod(uid))
+    assert row.sockets is not None
+    assert row.sockets.orphans == truth["orphans"]
+    assert row.sockets.tcp_queued_bytes is not None
+    assert row.sockets.tcp_queued_bytes > truth["tcp"], "what the orphans could not send comes on top"
+    assert row.sockets.udp_queued_bytes is not None
+    assert row.sockets.udp_queued_bytes >= truth["udp"]
+    (tcp,) = findings(assessment, "tcp-memory")
+    _, pressure, maximum = map(int, Path("/proc/sys/net/ipv4/tcp_mem").read_text().split())
+    assert (tcp.maximum, tcp.severity) == (maximum, Severity.WARNING)
+    assert tcp.used is not None
+    assert 0 < tcp.used < pressure
+    assert (pod(uid), row.sockets.tcp_queued_bytes) in {(share.owner, share.used) for share in tcp.consumers}
+    assert f'net.ipv4.tcp_mem="{pressure * 2 * 3 // 4} {pressure * 2} {maximum * 2}"' in tcp.remedy
+    (udp,) = findings(assessment, "udp-memory")
+    assert (udp.consumers[0].owner, udp.consumers[0].unit) == (pod(uid), "bytes queued")
+    (orphans,) = readings(assessment, "orphans")
+    assert orphans.used is not None
+    assert orphans.used >= truth["orphans"]
+    assert orphans.maximum == sysctl("net/ipv4/tcp_max_orphans")
+    assert (pod(uid), truth["orphans"]) in {(share.owner, share.used) for share in orphans.consumers}
+    quiet = audit(sweeps=2)[1]
+    assert not [one for limit in ("tcp-memory", "udp-memory", "orphans") for one in findings(quiet, limit)]
+
+
+def test_neighbours(start: Start, uid: str) -> None:
+    if shutil.which("ip") is None:
+        pytest.skip("no ip(8) here")
+    assert not findings(audit()[1], "neighbours")
+    limit = sysctl("net/ipv4/neigh/default/gc_thresh3")
+    if limit > 4096:
+        pytest.skip("too many entries to make")
+    bound, permanent = limit * 3 // 4, 150
+    start("neighbours", uid, bound, permanent)
+    assessment = audit()[1]
+    (finding,) = findings(assessment, "neighbours")
+    shares = {share.owner: share.used or 0 for share in finding.consumers}
+    assert bound <= shares[pod(uid)] < bound + 8, "a bridge makes a few for multicast by itself"
+    assert finding.used is not None
+    assert bound <= finding.used <= sum(shares.values()) + 8, "permanent entries are beyond the collector's reach"
+    assert (finding.maximum, finding.severity, finding.scope) == (limit, Severity.WARNING, "node IPv4")
+    assert f"net.ipv4.neigh.default.gc_thresh3={max(4096, 2 * limit)}" in finding.remedy
+
+
+def test_conntrack(start: Start, uid: str) -> None:
+    if shutil.which("nft") is None:
+        pytest.skip("no nft(8) here")
+    if not Path("/proc/sys/net/netfilter/nf_conntrack_max").exists():
+        pytest.skip("nf_conntrack is not loaded")
+    assert not findings(audit()[1], "conntrack")
+    maximum = sysctl("net/netfilter/nf_conntrack_max")
+    if maximum > 300_000:
+        pytest.skip("too many connections to make")
+    truth = start("conntrack", uid, maximum * 78 // 100)
+    usage, assessment = audit(sweeps=2)
+    (netns,) = (netns for netns in usage.netns if netns.inode == truth["netns"])
+    assert (netns.owner, netns.conntrack, netns.conntrack_max) == (pod(uid), truth["tracked"], maximum)
+    (finding,) = findings(assessment, "conntrack")
+    assert (finding.subject.owner, finding.used, finding.severity) == (pod(uid), truth["tracked"], Severity.WARNING)
+    assert f"net.netfilter.nf_conntrack_max={1 << (2 * maximum - 1).bit_length()}" in finding.remedy
+    assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", f"pod {uid}"}
+
+
+def test_watches_and_keys_of_a_user(start: Start, uid: str) -> None:
+    user, watches, polled, keys = 54_321, 700, 300, 180
+    assert not findings(audit()[1], "keys")
+    start("watches", uid, user, watches, polled, keys)
+    assessment = audit()[1]
+    for limit, used, maximum in (
+        ("inotify-watches", watches, sysctl("fs/inotify/max_user_watches")),
+        ("epoll-watches", polled, sysctl("fs/epoll/max_user_watches")),
+    ):
+        (reading,) = (one for one in readings(assessment, limit) if one.scope == f"user {user}")
+        assert (reading.used, reading.maximum, reading.estimate) == (used, maximum, True)
+        assert [(share.owner, share.used) for share in reading.consumers] == [(pod(uid), used)], "once, though shared"
+        assert not findings(assessment, limit)
+    if sysctl("kernel/keys/maxkeys") != 200:
+        pytest.skip("another quota of keys")
+    (finding,) = findings(assessment, "keys")
+    assert (finding.scope, finding.used, finding.maximum) == (f"user {user}", keys + 1, 200), "and the keyring"
+    assert (finding.severity, [share.owner for share in finding.affected]) == (Severity.WARNING, [pod(uid)])
+    assert "kernel.keys.maxkeys=1024" in finding.remedy
+
+
+def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str) -> None:
+    start("watches", uid, 54_321, 700, 1, 1)
+    assessment = audit(policy=Policy({"inotify-watches": (0, None)}))[1]
+    (finding,) = (one for one in findings(assessment, "inotify-watches") if one.scope == "user 54321")
+    assert finding.message.startswith("user 54321 holds about 700 of ")
+    assert "fs.inotify.max_user_watches=" in finding.remedy
+
+
+def test_tasks_of_a_pods_cgroup(start: Start, uid: str) -> None:
+    start("tasks", uid, 60, 20)
+    (idle,) = (one for one in readings(audit(sweeps=2)[1], "pids") if one.subject.owner == pod(uid))
+    assert (idle.used, idle.maximum, idle.percent) == (20, 60, 33)
+    other = str(uuid.uuid4())
+    start("tasks", other, 60, 57)
+    (finding,) = findings(audit()[1], "pids")
+    assert (finding.subject.owner, finding.used, finding.maximum) == (pod(other), 57, 60)
+    assert (finding.rule, finding.severity) == ("PIDsHigh", Severity.CRITICAL)
+    assert "podPidsLimit to 256" in finding.remedy
+
+
+def test_listeners(start: Start, uid: str) -> None:
+    truth = start("listeners", uid, 10)
+    usage, assessment = audit(sweeps=2)
+    assert usage.listeners is not None
+    found = {one.port: one for one in usage.listeners if one.owner == pod(uid)}
+    busy, idle = found[truth["busy"]], found[truth["idle"]]
+    assert (busy.protocol, busy.address, busy.queue, busy.backlog) == ("tcp", "127.0.0.1", 10, truth["backlog"])
+    assert busy.connections == truth["accepted"] + 10, "those that wait are established as well"
+    assert busy.drops is not None
+    assert busy.drops >= 5
+    assert (idle.address, idle.queue, idle.backlog, idle.connections, idle.drops) == ("::", 0, 100, 0, 0)
+    if "mptcp" in truth:
+        multipath = found[truth["mptcp"]]
+        assert (multipath.protocol, multipath.queue, multipath.backlog, multipath.connections) == ("mptcp", 5, 16, 5)
+    (finding,) = findings(assessment, "listen-backlog")
+    assert (finding.rule, finding.severity) == ("ListenBacklogHigh", Severity.CRITICAL)
+    assert (finding.used, finding.maximum, finding.percent) == (10, 10, 100), "full is one more than the backlog"
+    assert (finding.subject.owner, finding.scope) == (pod(uid), f"pod {uid} 127.0.0.1:{truth['busy']}")
+    assert "net.core.somaxconn=1024 of the pod" in finding.remedy
+
+
+def test_a_listener_below_its_mark_or_full_for_a_moment_is_silent(start: Start, uid: str) -> None:
+    start("listeners", uid, 7)
+    assert not findings(audit(sweeps=2)[1], "listen-backlog")
+    start("listeners", str(uuid.uuid4()), 10)
+    assert not findings(audit()[1], "listen-backlog")

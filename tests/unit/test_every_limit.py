@@ -1,0 +1,278 @@
+"""Every limit by hand: when it speaks, of whom, and what it says to do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, POOLS, cgroup, in_pod, netns, process, sample
+
+from auditor.attribute import attribute
+from auditor.evaluate import Policy, assess
+from auditor.model import (
+    UNLIMITED,
+    Assessment,
+    BudgetHolding,
+    CgroupTasks,
+    Finding,
+    Listener,
+    NodeSample,
+    OwnerKind,
+    PodIdentity,
+    Pool,
+    Severity,
+    SocketGroup,
+    TcpState,
+    UserBudget,
+)
+from auditor.remember import History
+
+NAMES = {
+    POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"}),
+    POD_B: PodIdentity("logging", "tail-x", POD_B, containers={CONTAINER: "tail"}),
+}
+PROCESSES = (process(1), process(10, in_pod(POD_A), netns=7), process(20, in_pod(POD_B), netns=8))
+
+
+def judged(seen: NodeSample, sweeps: int = 1) -> Assessment:
+    usage, history = attribute(seen, NAMES), History()
+    for turn in range(sweeps):
+        assessment, history = assess(usage, history, Policy(), 1000.0 + 30 * turn)
+    return assessment
+
+
+def only(assessment: Assessment) -> Finding:
+    (finding,) = assessment.findings
+    return finding
+
+
+def takers(finding: Finding) -> list[tuple[str, int | None, str | None]]:
+    return [
+        (
+            f"{share.identity.namespace}/{share.identity.name}" if share.identity else share.owner.kind,
+            share.used,
+            share.unit,
+        )
+        for share in finding.consumers
+    ]
+
+
+def pooled(pool: Pool) -> tuple[Pool, ...]:
+    return tuple(pool if (one.limit, one.scope) == (pool.limit, pool.scope) else one for one in POOLS)
+
+
+def with_pool(pool: Pool, sockets: Sequence[SocketGroup] = (), **fields: Any) -> NodeSample:
+    return sample(PROCESSES, sockets, pools=pooled(pool), **fields)
+
+
+W, C = Severity.WARNING, Severity.CRITICAL
+
+QUIET = [
+    Pool("aio", 79, 100),
+    Pool("ptys", 79, 100),
+    Pool("orphans", 79, 100),
+    Pool("tcp-memory", 699, 1000, pressure=700),
+    Pool("udp-memory", 699, 1000, pressure=700),
+    Pool("neighbours", 69, 100, "IPv6"),
+]
+LOUD = [
+    (Pool("aio", 80, 100), W, "AIOHigh", "fs.aio-max-nr=1048576"),
+    (Pool("aio", 95, 100), C, "AIOHigh", "no restart"),
+    (Pool("ptys", 2900, 3072), W, "PTYsHigh", "kernel.pty.max=8192"),
+    (Pool("orphans", 100, 100), W, "OrphansHigh", "net.ipv4.tcp_max_orphans=8192 (up to 512 MiB"),
+    (Pool("tcp-memory", 700, 1000, pressure=700), W, "TCPMemoryHigh", 'net.ipv4.tcp_mem="1050 1400 2000" (up to 7 MiB'),
+    (Pool("tcp-memory", 950, 1000, pressure=700), C, "TCPMemoryHigh", "takes effect at once"),
+    (Pool("udp-memory", 950, 1000, pressure=700), C, "UDPMemoryHigh", 'net.ipv4.udp_mem="1050 1400 2000"'),
+    (Pool("neighbours", 720, 1024, "IPv4"), W, "NeighboursHigh", "net.ipv4.neigh.default.gc_thresh3=4096"),
+    (Pool("neighbours", 1000, 1024, "IPv6"), C, "NeighboursHigh", "net.ipv6.neigh.default.gc_thresh1=1024 "),
+]
+
+
+@pytest.mark.parametrize("pool", QUIET, ids=lambda pool: pool.limit)
+def test_below_its_mark_a_pool_is_silent(pool: Pool) -> None:
+    assert judged(with_pool(pool), 2).findings == ()
+
+
+@pytest.mark.parametrize(("pool", "severity", "rule", "remedy"), LOUD)
+def test_a_full_pool_is_about_the_node_and_names_the_knob(
+    pool: Pool, severity: Severity, rule: str, remedy: str
+) -> None:
+    finding = only(judged(with_pool(pool), 2))
+    assert (finding.rule, finding.severity, finding.limit, finding.subject.owner) == (rule, severity, pool.limit, None)
+    assert (finding.used, finding.maximum) == (pool.used, pool.maximum)
+    assert remedy in finding.remedy
+    assert f"({finding.percent} %)" in finding.message
+
+
+def test_the_operators_threshold_outweighs_the_pressure_mark() -> None:
+    usage = attribute(with_pool(Pool("tcp-memory", 500, 1000, pressure=700)), NAMES)
+    assessment, _ = assess(usage, History(), Policy({"tcp-memory": (50, 60)}), 1.0)
+    assert only(assessment).severity is W
+
+
+def test_socket_memory_is_by_owner_in_bytes_queued() -> None:
+    groups = [
+        SocketGroup(7, "tcp", TcpState.ESTABLISHED, (10,), 3, 9000),
+        SocketGroup(7, "tcp", TcpState.FIN_WAIT1, (), 2, 500),
+        SocketGroup(8, "tcp", TcpState.ESTABLISHED, (20,), 1, 100),
+        SocketGroup(8, "udp", None, (20,), 1, 7777),
+    ]
+    tcp = only(judged(with_pool(Pool("tcp-memory", 960, 1000, pressure=700), groups)))
+    assert takers(tcp) == [("shop/cart-0", 9500, "bytes queued"), ("logging/tail-x", 100, "bytes queued")]
+    assert "past the pressure mark of 700" in tcp.message
+    udp = only(judged(with_pool(Pool("udp-memory", 960, 1000, pressure=700), groups)))
+    assert takers(udp) == [("logging/tail-x", 7777, "bytes queued")]
+    orphans = only(judged(with_pool(Pool("orphans", 99, 100), groups), 2))
+    assert takers(orphans) == [("shop/cart-0", 2, None)]
+
+
+def test_a_pool_that_descriptors_show_is_by_holder_and_one_of_namespaces_by_who_answers() -> None:
+    ptys = only(judged(with_pool(Pool("ptys", 96, 100, holders=(BudgetHolding((10, 20), 5), BudgetHolding((20,), 9))))))
+    assert takers(ptys) == [("logging/tail-x", 14, None), ("shop/cart-0", 5, None)]
+    entries = Pool("neighbours", 96, 100, "IPv4", by_netns={7: 90, HOST_NETNS: 4, 999: 2})
+    assert takers(only(judged(with_pool(entries)))) == [("shop/cart-0", 90, None), (OwnerKind.HOST, 6, None)]
+
+
+def test_conntrack_binds_each_namespace_by_itself() -> None:
+    def tracking(host: int, pod: int) -> NodeSample:
+        return sample(PROCESSES, netns=(netns(HOST_NETNS, conntrack=host), netns(7, conntrack=pod), netns(8)))
+
+    assert judged(tracking(74, 74), 2).findings == ()
+    finding = only(judged(tracking(75, 74)))
+    assert (finding.rule, finding.scope, finding.severity, finding.subject.owner) == ("ConntrackHigh", "host", W, None)
+    assert "nf_conntrack_max=131072 on the host (about 40 MiB" in finding.remedy
+    assert judged(tracking(0, 80)).findings == (), "of one pod it takes two sweeps"
+    finding = only(judged(tracking(0, 80), 2))
+    assert (finding.scope, finding.subject.identity) == ("shop/cart-0", NAMES[POD_A])
+    scopes = [one.scope for one in judged(tracking(0, 1)).readings if one.limit == "conntrack"]
+    assert scopes == ["host", "shop/cart-0"], "a namespace that tracks nothing is left out, but for the host's"
+
+
+def test_namespaces_that_go_by_one_name_are_one_reading() -> None:
+    pinned = [netns(inode, time_wait_buckets=inode, time_wait_max=1000) for inode in (50, 70, 60)]
+    readings = [one for one in judged(sample(PROCESSES, netns=pinned)).readings if one.limit == "time-wait"]
+    assert [(one.key, one.scope, one.used) for one in readings] == [("netns/other", "netns 70", 70)]
+
+
+def test_a_limit_this_node_does_not_have_is_neither_read_nor_missed() -> None:
+    seen = sample(PROCESSES, pools=POOLS[1:], missing=frozenset({"aio", "conntrack"}))
+    assessment = judged(seen)
+    assert not {"aio", "conntrack"} & {one.limit for one in assessment.readings}
+    assert (assessment.unreadable, assessment.findings) == (frozenset(), ())
+
+
+def of_user(pool: str, used: int | None, limit: int, uid: int = 10001, scope: str = "", **fields: Any) -> NodeSample:
+    budget = UserBudget(pool, uid, used, limit, exact=pool == "keys", scope=scope, **fields)
+    rows = [process(10, in_pod(POD_A), netns=7, uid=uid), process(20, in_pod(POD_B), netns=8, uid=uid), process(1)]
+    return sample(rows, budgets=(budget,))
+
+
+USERS = [
+    ("inotify-watches", "", 10001, "fs.inotify.max_user_watches=524288 (524,288 watches"),
+    ("epoll-watches", "", 10001, "fs.epoll.max_user_watches=1048576"),
+    ("keys", "", 10001, "kernel.keys.maxkeys=1024"),
+    ("keys", "bytes", 10001, "kernel.keys.maxbytes=32768"),
+    ("keys", "", 0, "kernel.keys.root_maxkeys=1024"),
+]
+
+
+@pytest.mark.parametrize(("pool", "scope", "uid", "remedy"), USERS)
+def test_a_users_pool_is_silent_then_warns_then_cries(pool: str, scope: str, uid: int, remedy: str) -> None:
+    assert judged(of_user(pool, 79, 100, uid, scope)).findings == ()
+    finding = only(judged(of_user(pool, 80, 100, uid, scope)))
+    assert (finding.severity, finding.limit, finding.subject.owner) == (W, pool, None)
+    assert finding.scope == f"user {uid} {scope}".strip()
+    assert remedy in finding.remedy
+    assert only(judged(of_user(pool, 95, 100, uid, scope))).severity is C
+
+
+def test_who_holds_the_watches_and_who_fails_next() -> None:
+    finding = only(judged(of_user("inotify-watches", 90, 100, holders=(BudgetHolding((10,), 90),))))
+    assert takers(finding) == [("shop/cart-0", 90, None)]
+    assert finding.message == (
+        "user 10001 holds about 90 of 100 inotify watches (90 %); logging/tail-x fails next with "
+        '"no space left on device"'
+    )
+
+
+def test_a_user_of_whom_a_part_is_unknown_is_unknown() -> None:
+    assert judged(of_user("inotify-watches", None, 100)).unreadable == {"inotify-watches"}
+
+
+def with_cgroups(*cgroups: CgroupTasks) -> NodeSample:
+    unit = process(30, cgroup("/system.slice/containerd.service"))
+    return sample([*PROCESSES, unit], cgroup_tasks=cgroups)
+
+
+CGROUPS = [
+    (f"/kubepods/besteffort/pod{POD_A}", "shop/cart-0", "podPidsLimit to 256 in the kubelet's configuration"),
+    (f"/kubepods/besteffort/pod{POD_A}/{CONTAINER}", "shop/cart-0 app", "restart the pod"),
+    (
+        "/system.slice/containerd.service",
+        "containerd.service",
+        "systemctl set-property containerd.service TasksMax=256",
+    ),
+    ("/kubepods", "cgroup /kubepods", "kubeReserved"),
+    ("/user.slice", "cgroup /user.slice", "TasksMax=256"),
+]
+
+
+@pytest.mark.parametrize(("path", "scope", "remedy"), CGROUPS)
+def test_a_cgroup_that_may_have_no_more_tasks(path: str, scope: str, remedy: str) -> None:
+    assert judged(with_cgroups(CgroupTasks(path, 79, 100)), 2).findings == ()
+    finding = only(judged(with_cgroups(CgroupTasks(path, 85, 100)), 2))
+    assert (finding.rule, finding.severity, finding.scope, finding.used) == ("PIDsHigh", W, scope, 85)
+    assert finding.message.startswith(f"{scope} runs 85 of 100 tasks that its cgroup allows (85 %)")
+    assert remedy in finding.remedy
+    if not scope.startswith("cgroup"):
+        assert judged(with_cgroups(CgroupTasks(path, 85, 100))).findings == (), "of one owner it takes two sweeps"
+        assert only(judged(with_cgroups(CgroupTasks(path, 95, 100)))).severity is C
+
+
+def test_the_fullest_cgroup_of_a_container_speaks_for_it_and_a_shared_one_names_its_tasks() -> None:
+    base = f"/kubepods/besteffort/pod{POD_A}/{CONTAINER}"
+    seen = with_cgroups(CgroupTasks(base, 10, 100), CgroupTasks(f"{base}/inner", 96, 100))
+    assert only(judged(seen)).used == 96
+    shared = only(judged(with_cgroups(CgroupTasks("/kubepods", 96, 100))))
+    assert takers(shared) == [("shop/cart-0", 1, None), ("logging/tail-x", 1, None)]
+    assert shared.subject.owner is None
+
+
+def listening(*queues: tuple[int, int], holders: tuple[int, ...] | None = (10,)) -> NodeSample:
+    rows = [Listener(7, "tcp", "0.0.0.0", 80 + n, holders, queue, backlog) for n, (queue, backlog) in enumerate(queues)]
+    return sample(PROCESSES, listeners=tuple(rows))
+
+
+def test_an_accept_queue_speaks_only_when_it_stays_full() -> None:
+    assert judged(listening((79, 99)), 2).findings == ()
+    assert judged(listening((100, 99))).findings == (), "full for a moment is a burst"
+    finding = only(judged(listening((80, 99)), 2))
+    assert (finding.severity, finding.maximum, finding.subject.identity) == (W, 100, NAMES[POD_A])
+    assert finding.message.startswith("shop/cart-0 listens on 0.0.0.0:80 with 80 of 100 connections waiting")
+    assert only(judged(listening((100, 99)), 2)).severity is C
+    assert "a backlog of 1024 in the program's listen() and net.core.somaxconn=1024 of the pod" in finding.remedy
+    host = only(judged(listening((5, 4), holders=(1,)), 2))
+    assert (host.scope, "securityContext" in host.remedy) == ("host 0.0.0.0:80", False)
+
+
+def test_idle_listeners_are_one_reading_and_none_at_all_is_no_limit() -> None:
+    def readings(seen: NodeSample) -> list[tuple[str, int | None, object]]:
+        return [(one.scope, one.used, one.maximum) for one in judged(seen).readings if one.limit == "listen-backlog"]
+
+    assert readings(listening((0, 99), (0, 4))) == [("shop/cart-0 0.0.0.0:81", 0, 5)]
+    assert readings(listening((0, 99), (1, 4), (2, 9))) == [
+        ("shop/cart-0 0.0.0.0:81", 1, 5),
+        ("shop/cart-0 0.0.0.0:82", 2, 10),
+    ]
+    assert readings(listening()) == [("node", 0, UNLIMITED)]
+    assert judged(sample(PROCESSES, listeners=None)).unreadable == {"listen-backlog"}
+
+
+def test_a_listener_is_of_the_youngest_who_holds_it_or_of_its_namespace() -> None:
+    def owner(holders: tuple[int, ...]) -> str:
+        rows = [process(1, start=1), process(2, cgroup("/system.slice/sshd.service"), start=50), *PROCESSES[1:]]
+        usage = attribute(sample(rows, listeners=(Listener(8, "tcp", "::", 22, holders, 0, 9),)), NAMES)
+        assert usage.listeners is not None
+        return usage.listeners[0].owner.id
+
+    assert owner((1, 2)) == "sshd.service", "systemd opened it for the service"
+    assert owner(()) == POD_B
