@@ -16,7 +16,7 @@ class LimitRow:
     Attributes:
         id: kebab-case, the same in the object, in metrics and in the documentation.
         rule: the finding it raises; also the event's reason.
-        scope: what the limit binds: process, node, user or netns.
+        scope: what the limit binds: process, node, user, netns, pod or listener.
         title: what it counts, for the reference.
         warning: percent at which a finding opens.
         critical: percent at which it is critical; `None` where the kernel degrades instead of failing.

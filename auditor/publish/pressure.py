@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from auditor.evaluate import LIMITS
+from auditor.evaluate import LIMITS, MOMENTARY
 from auditor.model import Assessment, NodeUsage, Owner, OwnerUsage, percent
 
 _OWN = "process-fds"
@@ -14,7 +14,10 @@ def pressure(usage: NodeUsage, assessment: Assessment) -> Mapping[Owner, int]:
     strain = {
         row.owner: (row.worst.percent or 0) if row.worst and not row.worst.lowered_itself else 0 for row in usage.owners
     }
+    found = {(finding.limit, finding.scope) for finding in assessment.findings}
     for reading in assessment.readings:
+        if reading.limit in MOMENTARY and (reading.limit, reading.scope) not in found:
+            continue
         owner = reading.subject.owner
         if owner in strain and reading.percent is not None:
             strain[owner] = max(strain[owner], reading.percent)

@@ -13,6 +13,7 @@ from auditor.model.words import clean, count, duration
 from auditor.publish import object as shape
 
 ROWS = 10
+LIMIT_ROWS = 5
 BAR_CELLS = 16
 MEDIUM_COLUMNS = 100  # below: half bars, fewer socket states
 WIDE_COLUMNS = 120  # from here on: descriptions, and the limit of the worst process
@@ -29,10 +30,10 @@ def render(status: shape.Status, node: str, console: Console, *, all_rows: bool 
         status: what was found.
         node: name of the node.
         console: where to; its width decides how much is shown.
-        all_rows: every owner, not only the first ten.
+        all_rows: every owner and limit, not only the first ten and those in use.
     """
     _head(status, node, console)
-    console.print(_limits(status, console.width))
+    _limits(status, console, all_rows=all_rows)
     _findings(status, console)
     console.print()
     rows: list[shape.Pod | shape.Other] = [*status.pods] if status.pods else [*status.others]
@@ -83,7 +84,24 @@ def _lines(parts: Sequence[str], width: int) -> list[Text]:
     return lines
 
 
-def _limits(status: shape.Status, width: int) -> Table:
+def _limits(status: shape.Status, console: Console, *, all_rows: bool) -> None:
+    """Print the limits, the fullest first; those next to nothing of which is used in one line."""
+    rows = sorted(status.limits, key=lambda row: -1 if row.percent is None else row.percent, reverse=True)
+    shown = [row for number, row in enumerate(rows) if all_rows or number < LIMIT_ROWS or _is_worth_a_line(row)]
+    console.print(_limit_table(shown, console.width))
+    folded = sorted({row.name for row in rows} - {row.name for row in shown})
+    if folded:
+        console.print(Text(f"below 1 %: {', '.join(map(clean, folded))} (--all)", style="dim"))
+
+
+def _is_worth_a_line(row: shape.LimitUse) -> bool:
+    """Whether something of it is used, or it is unknown how much."""
+    if row.limit_state == "Unlimited":
+        return bool(row.used)
+    return row.percent != 0
+
+
+def _limit_table(rows: Iterable[shape.LimitUse], width: int) -> Table:
     table = _table()
     table.add_column("LIMIT", no_wrap=True)
     table.add_column("SCOPE", ratio=1, overflow="ellipsis", no_wrap=True)
@@ -91,7 +109,7 @@ def _limits(status: shape.Status, width: int) -> Table:
     table.add_column("LIMIT", justify="right", no_wrap=True)
     table.add_column("USE", no_wrap=True)
     table.add_column("FULL IN", justify="right", no_wrap=True)
-    for limit in sorted(status.limits, key=lambda row: -1 if row.percent is None else row.percent, reverse=True):
+    for limit in rows:
         used = "unknown" if limit.used is None else ("~" if limit.estimate else "") + count(limit.used)
         maximum = count(limit.limit) if limit.limit is not None else limit.limit_state.lower()
         table.add_row(

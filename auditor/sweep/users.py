@@ -113,11 +113,8 @@ class _Watches:
             uid, holders = _charged(description, self.by_pid)
             if uid is None:
                 continue
-            number = None
-            if self.budget.allows(_READ_SECONDS):
-                number = self._lines(pool, description, word)
-            else:
-                left_out += 1
+            number = self._lines(pool, description, word) if self.budget.allows(_READ_SECONDS) else None
+            left_out += number is None and not self.budget.allows(_READ_SECONDS)
             counts = held.setdefault(uid, Counter())
             if number is None:
                 held[uid] = None

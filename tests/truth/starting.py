@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +35,12 @@ def workload(name: str, *arguments: object) -> Iterator[dict[str, Any]]:
         finally:
             process.kill()
             process.wait()
+            _remove_cgroups(process.pid)
+
+
+def _remove_cgroups(pid: int) -> None:
+    """Remove what a workload that was killed could not."""
+    for base in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"):
+        for folder, _, _ in os.walk(f"{base}/sockaudit-truth-{pid}", topdown=False):
+            with suppress(OSError):
+                os.rmdir(folder)

@@ -8,6 +8,7 @@ from auditor.kernel.root import ProcDirectory
 INOTIFY_WATCH = b"inotify wd:"
 EPOLL_WATCH = b"tfd:"
 _CHUNK_BYTES = 1 << 16
+_MAYBE_MORE_BYTES = 2048  # the kernel ends a piece early only near a full page
 
 
 def count_lines(
@@ -22,7 +23,7 @@ def count_lines(
         fd: the descriptor.
         word: `INOTIFY_WATCH` or `EPOLL_WATCH`.
         task: `task/TID/` to ask a thread.
-        keep_on: asked after each piece.
+        keep_on: asked before each further piece of a long file.
 
     Returns:
         The count, or `None` when `keep_on` ended it half-way.
@@ -31,12 +32,14 @@ def count_lines(
     file = process.open(name)
     line, count, rest = b"\n" + word, 0, b""
     try:
-        while data := os.read(file, _CHUNK_BYTES):
+        data = os.read(file, _CHUNK_BYTES)
+        while data:
             data = rest + data
             count += data.count(line)
             rest = data[-len(word) :]
-            if not keep_on():
+            if len(data) >= _MAYBE_MORE_BYTES and not keep_on():
                 return None
+            data = os.read(file, _CHUNK_BYTES)
     except OSError as error:
         process.fault(error, name)
     finally:

@@ -11,11 +11,11 @@ from kernel import recorded
 
 from auditor.kernel import diag, kcmp, netns
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
-from auditor.kernel.procfs import net_stat, sysctl
+from auditor.kernel.procfs import fdinfo, net_stat, sysctl
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
-from auditor.model import Kind, Listener, SocketGroup, TcpState
+from auditor.model import Kind, Listener, NodeFacts, SocketGroup, TcpState
 from auditor.sweep import descriptions, descriptors, dumps, sockets, sweep, users
 from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.budget import Budget
@@ -198,6 +198,30 @@ def test_without_the_sysctls_connections_are_counted_all_the_same(monkeypatch: p
     inside = {1: Dump(conntrack=(7, 100)), 2: Dump(conntrack=(42, None)), 3: Dump()}
     rooms = list(Dumps(dict.fromkeys(inside), inside, (), 0.0).netns())
     assert [(one.conntrack, one.conntrack_max) for one in rooms] == [(7, 100), (42, 100), (None, None)]
+
+
+def test_a_long_file_of_watches_is_counted_in_pieces_while_the_budget_lasts(tmp_path: Path) -> None:
+    line = "inotify wd:1 ino:2b sdev:800001 mask:8 ignored_mask:0 fhandle-bytes:8 fhandle-type:1 f_handle:a1\n"
+    folder = recorded.process(tmp_path, 5, fds={3: "anon_inode:inotify", 4: "anon_inode:inotify"})
+    (folder / "fdinfo" / "3").write_text("pos:\t0\n" + line * 5000)
+    with ProcRoot(str(tmp_path)).process(5) as process:
+        assert fdinfo.count_lines(process, 3, fdinfo.INOTIFY_WATCH) == 5000
+        assert fdinfo.count_lines(process, 3, fdinfo.INOTIFY_WATCH, keep_on=lambda: False) is None
+        assert fdinfo.count_lines(process, 4, fdinfo.INOTIFY_WATCH, keep_on=lambda: False) == 3
+
+    class Ends(Budget):
+        asked = 0
+
+        def allows(self, seconds: float, *, share: float = 1.0) -> bool:  # noqa: ARG002
+            self.asked += 1
+            return self.asked <= 2
+
+    rows = [row(5, uid=7, kinds={})]
+    holdings = held((5, [("anon_inode:inotify", 3)], []))
+    only = descriptions.Comparer(holdings, {5: 5}, usable=False)
+    taken = users.take(ProcRoot(str(tmp_path)), rows, only, NodeFacts(), Losses(), Ends(None))
+    assert [one.used for one in taken.found if one.pool == "inotify-watches"] == [None]
+    assert [(gap.id, gap.count) for gap in taken.gaps] == [("inotify-watches", 1)]
 
 
 def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
