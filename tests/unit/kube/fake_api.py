@@ -189,11 +189,12 @@ def _merge(into: Json, patch: Json) -> None:
 
 
 def _break(handler: BaseHTTPRequestHandler, fault: Fault, ended: threading.Event) -> None:
+    if fault.status > 0:
+        _reply(handler, fault.status, fault.body, fault.headers)
+        return
     handler.close_connection = True
     if fault.status == -1:
         ended.wait(20)
-    elif fault.status > 0:
-        _reply(handler, fault.status, fault.body, fault.headers)
 
 
 def _reply(
