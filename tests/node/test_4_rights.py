@@ -84,6 +84,8 @@ def patch_status(token: str, name: str) -> tuple[int, str]:
 
 def test_an_agent_writes_its_own_object_and_no_other() -> None:
     apply(ANOTHER)
+    whole = json.dumps({"status": audit()["status"]})
+    kubectl("patch", "sockaudit", "node-b", "--subresource=status", "--type=merge", "-p", whole)
     try:
         token = bound_token()
         assert patch_status(token, NODE)[0] == 200

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from node.cluster import CHART, ENVIRONMENT, NAMESPACE, PROJECT, kubectl, refused, run
+from node.cluster import CHART, ENVIRONMENT, NAMESPACE, NODE, PROJECT, kubectl, refused, run
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -51,7 +51,8 @@ REFUSED = (
 )
 
 
-def render(*settings: str, name: str = "sockaudit", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
+# Not the installed release: what is applied over that is merged with it.
+def render(*settings: str, name: str = "another-sockaudit", namespace: str = NAMESPACE) -> list[dict[str, Any]]:
     arguments = [word for setting in settings for word in ("--set", setting)]
     text = run("helm", "template", name, CHART, "--namespace", namespace, *arguments)
     return [document for document in yaml.safe_load_all(text) if document]
@@ -96,7 +97,7 @@ def test_two_releases_do_not_meet() -> None:
     kept = {"CustomResourceDefinition"}
     one, other = (
         {(doc["kind"], doc["metadata"]["name"]) for doc in render(name=name) if doc["kind"] not in kept}
-        for name in ("sockaudit", "second")
+        for name in ("sockaudit", "another-sockaudit")
     )
     assert not one & other
 
@@ -135,10 +136,16 @@ def test_kubectl_explain_says_what_every_field_means(field: str) -> None:
 
 
 def test_a_status_that_is_none_is_refused() -> None:
-    wrong = {
-        "apiVersion": "sockaudit.io/v1alpha1",
-        "kind": "SockAudit",
-        "metadata": {"name": "wrong"},
-        "status": {"verdict": "Splendid"},
-    }
-    assert "Unsupported value" in refused("kubectl", "apply", "--dry-run=server", "-f", "-", stdin=json.dumps(wrong))
+    wrong = json.dumps({"status": {"verdict": "Splendid"}})
+    patch = (
+        "kubectl",
+        "patch",
+        "sockaudit",
+        NODE,
+        "--subresource=status",
+        "--type=merge",
+        "--dry-run=server",
+        "-p",
+        wrong,
+    )
+    assert "Unsupported value" in refused(*patch)
