@@ -132,6 +132,8 @@ class Agent:
             self._turn()
             self._last_turn = time.monotonic()
             stop.wait(max(0.0, began + self._interval - self._last_turn))
+        if self._publisher:
+            self._publisher.finish()
         if self._watch:
             self._watch.stop()
 
@@ -216,6 +218,7 @@ class Publisher:
         self._metrics = metrics
         self._states = states
         self._restored = False
+        self._latest: shape.Status | None = None
         self._written: cadence.Written | None = None
         self._node_read: float | None = None
         self.conditions: tuple[dict[str, object], ...] = ()
@@ -252,6 +255,7 @@ class Publisher:
         """Write the object and send events, each if it is time to."""
         if not self._restored:
             return  # whether a finding is new cannot be known yet
+        self._latest = status
         self._outbox.add(assessment.events, _without_info(assessment.findings), time.time())
         now = time.monotonic()
         try:
@@ -267,6 +271,14 @@ class Publisher:
         except ApiError as error:
             self._metrics.writes.labels(result="failed").inc()
             self._away(error)
+
+    def finish(self) -> None:
+        """Write what the pause between two writes held back: the next life takes findings up from the object."""
+        if self._latest is None or self._written is None or self._object.paused:
+            return
+        if cadence.essence(self._latest) != self._written.essence:
+            with contextlib.suppress(ApiError, NodeGoneError):
+                self._write(self._latest, time.monotonic())
 
     def _write(self, status: shape.Status, now: float) -> None:
         try:

@@ -117,6 +117,22 @@ def test_a_second_life_goes_on_with_the_first_ones_findings(api: FakeApi, client
     assert len(sent(api)) == 1
 
 
+def test_what_was_told_but_not_yet_written_is_written_at_the_end(api: FakeApi, client: Client, clock: Clock) -> None:
+    first = Node(client, clock)
+    first.turn()
+    first.turn(fds=960, after=5)
+    assert rules(api) == []
+    assert len(sent(api)) == 1
+    first.publisher.finish()
+    assert rules(api) == ["ProcessFDsHigh"]
+    written = writes(api)
+    first.publisher.finish()
+    assert writes(api) == written
+    second = Node(client, clock)
+    second.turn(fds=960)
+    assert len(sent(api)) == 1
+
+
 def test_before_the_past_is_known_nothing_is_written_or_told(
     api: FakeApi, client: Client, clock: Clock, log: pytest.LogCaptureFixture
 ) -> None:
