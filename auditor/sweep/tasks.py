@@ -39,12 +39,15 @@ def _gap(why: str, count: int) -> Gap:
 
 
 def _mount(process: ProcDirectory) -> tuple[str, str]:
-    """Return where the controller's hierarchy is mounted, and which of its cgroups is on top there."""
+    """Return where the controller's hierarchy is mounted, and which of its cgroups is on top there.
+
+    A container has its own cgroup on top; one that was given the host's tree besides sees more there.
+    """
     mounts = mountinfo.read_cgroups(process)
-    mount = next((one for one in mounts if CONTROLLER in one.controllers), None)
-    mount = mount or next((one for one in mounts if one.unified), None)
-    if mount is None:
+    fitting = [one for one in mounts if CONTROLLER in one.controllers] or [one for one in mounts if one.unified]
+    if not fitting:
         raise Absent("cgroup")
+    mount = min(fitting, key=lambda one: len(one.top))
     if "\0" in mount.point:
         raise Malformed("mountinfo")
     process.stat(f"root{mount.point}")

@@ -153,6 +153,15 @@ def test_a_cgroup_file_system_of_version_1(tree: Path) -> None:
     assert taken(tree).cgroup_tasks == (CgroupTasks("/system.slice/a.service", 7, 9),)
 
 
+def test_of_two_cgroup_mounts_the_one_that_shows_more_is_read(tree: Path) -> None:
+    recorded.cgroup_tasks(tree, {"system.slice/a.service": (7, "9")})
+    mounts = tree / "1" / "mountinfo"
+    own = "24 1 0:22 /kubepods/podx/own /own rw,nosuid - cgroup2 cgroup2 rw\n"
+    mounts.write_text(own + mounts.read_text())
+    (tree / "40" / "cgroup").write_text("0::/system.slice/a.service\n")
+    assert CgroupTasks("/system.slice/a.service", 7, 9) in taken(tree).cgroup_tasks
+
+
 @pytest.mark.parametrize("file", ["1/mountinfo", "1/root"])
 def test_without_the_cgroup_file_system_the_limits_of_pods_are_a_gap(tree: Path, file: str) -> None:
     path = tree / file
