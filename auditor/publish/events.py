@@ -68,7 +68,7 @@ def message(event: Event, node: str, count: int = 1) -> Message:
         }
     name = event_name(finding, event.change)
     closed = event.change is Change.CLOSED
-    note = f"closed: {finding.message}" if closed else f"{finding.message}.{_takers(finding)} {finding.remedy}"
+    note = f"closed: {finding.message}" if closed else f"{finding.message}.{_takers(finding)} Fix: {finding.remedy}"
     body: dict[str, object] = {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
