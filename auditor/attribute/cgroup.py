@@ -21,8 +21,6 @@ _POD = re.compile(rf"(?P<parents>.*-)?pod(?P<uid>{_UUID}|{_CONFIG_HASH})(?:\.sli
 _CONTAINER = re.compile(r"(?P<runtime>[a-z][a-z-]*-)?(?P<id>[0-9a-f]{64})(?:\.scope)?")
 _SEPARATOR = re.compile(r"/|:[a-z][a-z-]*:")  # containerd writes <slice>:<runtime>:<id> where it has no systemd
 _UNIT = re.compile(r".+\.(?:service|scope)")
-# Parents and prefixes under which docker, podman and their like keep containers of their own.
-_ENGINES = ("docker", "libpod", "libpod_parent", "machine.slice")
 _NOT_A_CONTAINER = ("conmon", "buildkit")
 
 
@@ -68,7 +66,7 @@ def _pod(parts: list[str]) -> Place | None:
         below = parts[index + 1] if index + 1 < len(parts) else ""
         container = _container_id(below)
         in_tree = any("kubepods" in parent for parent in parts[: index + 1])
-        cut_off = index > 0 and parts[index - 1] == ".."  # the reader's cgroup namespace hides the parents
+        cut_off = parts[0] == ".."  # the reader's cgroup namespace hides the parents
         if in_tree or cut_off or container:
             return Place(Owner(OwnerKind.POD, match["uid"].replace("_", "-")), container)
     return None
@@ -82,12 +80,9 @@ def _container_id(part: str) -> str | None:
 
 
 def _engine_container(parts: list[str]) -> Place | None:
-    for parent, part in zip(["", *parts], parts, strict=False):
-        identity = _container_id(part)
-        engine = part.partition("-")[0] if part.endswith(".scope") else parent
-        if identity and engine in _ENGINES:
-            return Place(Owner(OwnerKind.CONTAINER, identity), identity)
-    return None
+    """Find the outermost container. Every engine names them by 64 hex digits, which nobody chooses by hand."""
+    identity = next((identity for part in parts if (identity := _container_id(part))), None)
+    return Place(Owner(OwnerKind.CONTAINER, identity), identity) if identity else None
 
 
 def _unit(parts: list[str]) -> Place | None:
