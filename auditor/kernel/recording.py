@@ -116,8 +116,12 @@ class Recording(ProcRoot):
         with self._writing(name) as path:
             _make(os.path.dirname(path))
             file = os.open(path, _FILE, 0o600)
-            with os.fdopen(file, "wb") as writer:
-                writer.write(data)
+            try:
+                with os.fdopen(file, "wb") as writer:
+                    writer.write(data)
+            except OSError:
+                os.unlink(path)  # half a file may well be read as a whole one
+                raise
             self.files += 1
             self.size += len(data)
 

@@ -76,8 +76,10 @@ def parse(data: bytes) -> Stat:
 def reduce(data: bytes) -> bytes:
     """Keep the line up to the last field that is parsed: behind it are addresses of the process's memory."""
     opening, closing = data.find(b"("), data.rfind(b")")
-    comm = data[opening : closing + 1][:_MAXIMUM_COMM_BYTES].rstrip(b")")
-    return data[:opening] + comm + b") " + b" ".join(data[closing + 1 :].split()[: _START + 1]) + b"\n"
+    if not 0 < opening < closing:
+        return b""
+    comm, rest = data[opening + 1 : closing][:_MAXIMUM_COMM_BYTES], data[closing + 1 :].split()[: _START + 1]
+    return data[:opening] + b"(" + comm + b") " + b" ".join(rest) + b"\n"
 
 
 @lru_cache(maxsize=1024)

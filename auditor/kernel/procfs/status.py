@@ -16,7 +16,7 @@ def read_effective_uid(process: ProcDirectory) -> int:
 
 def reduce(data: bytes) -> bytes:
     """Keep comm and what is parsed."""
-    return b"".join(line for line in data.splitlines(keepends=True) if line.startswith((b"Name:", b"Uid:")))
+    return b"".join(line + b"\n" for line in data.split(b"\n") if line.startswith((b"Name:", b"Uid:")))
 
 
 def parse_effective_uid(data: bytes) -> int:
