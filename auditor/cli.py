@@ -73,6 +73,16 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
     agent.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
     agent.add_argument("--context", help="kubeconfig context; inside a cluster the service account is used")
+
+    capture = commands.add_parser(
+        "capture",
+        help="save what an audit reads, for a bug report",
+        description="Save what an audit reads, for a bug report; sockaudit scan --procfs DIR replays it. "
+        "Command lines, environments and file names are not saved; names of processes, cgroups and users' ids are.",
+    )
+    capture.set_defaults(run=_capture)
+    capture.add_argument("directory", metavar="DIR", help="where to; new or empty")
+    capture.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc")
     return parser
 
 
@@ -116,6 +126,17 @@ def _agent(arguments: argparse.Namespace) -> int:
             context=arguments.context,
         )
     )
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    from auditor.capture import CaptureError, capture  # noqa: PLC0415
+
+    try:
+        captured = capture(arguments.procfs, arguments.directory)
+    except CaptureError as error:
+        return _fail(str(error))
+    print(captured.summary)  # noqa: T201 - the command's output
+    return _fail(captured.failure) if captured.failure else EXIT_OK
 
 
 def _fail(message: str) -> int:

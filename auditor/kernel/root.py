@@ -151,9 +151,14 @@ class ProcRoot:
         self.path = path
 
     @cached_property
-    def live(self) -> bool:
-        """Whether a running kernel answers (statfs says PROC_SUPER_MAGIC), so that sizes and kcmp mean something."""
+    def mounted(self) -> bool:
+        """Whether a running kernel is behind it (statfs says PROC_SUPER_MAGIC): processes end, inodes mean something."""
         return _filesystem_magic(self.path) == PROC_SUPER_MAGIC
+
+    @cached_property
+    def live(self) -> bool:
+        """Whether that kernel may be asked for more than files hold: sizes, kcmp, dumps."""
+        return self.mounted
 
     @cached_property
     def own_pids(self) -> bool:
@@ -185,7 +190,7 @@ class ProcRoot:
 
     def process(self, pid: int) -> ProcDirectory:
         """Pin one process."""
-        return ProcDirectory(f"{self.path}/{pid}", mortal=self.live)
+        return ProcDirectory(f"{self.path}/{pid}", mortal=self.mounted)
 
     def pids(self) -> list[int]:
         """List the processes (thread group leaders) of the tree, ascending."""

@@ -31,7 +31,7 @@ def complete(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> None:
 
 
 def _file(root: ProcRoot, row: Row) -> int | None:
-    if not root.live:
+    if not root.mounted:
         return None
     try:
         with root.process(row.pid) as process:

@@ -1,8 +1,9 @@
 """/proc/PID/fd, proc_pid_fd(5): the descriptor table of a process."""
 
 import os
+import re
 import stat
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -25,6 +26,20 @@ _MAXIMUM_INODE_DIGITS = 19
 _MAXIMUM_FD_DIGITS = 9
 _TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console", "/dev/ptmx")
 _PLAIN_BELOW_DEV = ("/dev/shm/", "/dev/mqueue/", "/dev/hugepages/")  # noqa: S108 - recognised, not written
+_NUMBERED = re.compile(r"(socket|pipe|net):\[\d{1,20}\]", re.ASCII)
+_OTHER = "anon_inode:[other]"
+STAND_INS: defaultdict[Kind, str] = defaultdict(
+    lambda: _OTHER,
+    {
+        Kind.FILE: "/file",
+        Kind.MEMFD: "/memfd:",
+        Kind.TTY: "/dev/tty",
+        Kind.DEVICE: "/dev/device",
+        Kind.SOCKET: "socket:[]",
+        Kind.PIPE: "pipe:[]",
+    },
+)
+"""What a link is reduced to that says more than the kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +102,7 @@ def read_listing(process: ProcDirectory, task: str = "", *, live: bool) -> Listi
                 missed = True
         if missed or not links:
             process.stat("stat")  # Gone, with proof: the links of a dead process all fail alike
-        return classify(links, lambda fd: _mode(directory, fd) if live else None)
+        return classify(links, lambda fd: mode(directory, str(fd)) if live else None)
     except OSError as error:
         process.fault(error, f"{task}fd")
     finally:
@@ -141,6 +156,18 @@ def kind_of(target: str, mode: int | None = None) -> Kind:
     return _ANONYMOUS.get(target, Kind.OTHER)
 
 
+def reduce(target: str, mode_of: Callable[[], int | None] = lambda: None) -> str:
+    """Reduce what a link says to its kind, which `kind_of` finds again without asking for a mode.
+
+    Args:
+        target: what the link says.
+        mode_of: st_mode of what it leads to; asked for only below /dev.
+    """
+    if target in _ANONYMOUS or target in PTY_LINKS or _NUMBERED.fullmatch(target):
+        return target
+    return STAND_INS[kind_of(target, mode_of() if target.startswith("/dev/") else None)]
+
+
 def _path_kind(target: str, mode: int | None) -> Kind:
     if target.startswith("/memfd:"):
         return Kind.MEMFD
@@ -153,8 +180,9 @@ def _path_kind(target: str, mode: int | None) -> Kind:
     return Kind.TTY if target.startswith(_TERMINALS) else Kind.DEVICE
 
 
-def _mode(directory: int, fd: int) -> int | None:
+def mode(directory: int, name: str) -> int | None:
+    """Return st_mode of what a descriptor of an open /proc/PID/fd refers to; `None` when it was closed."""
     try:
-        return os.stat(str(fd), dir_fd=directory).st_mode
+        return os.stat(name, dir_fd=directory).st_mode
     except OSError:
         return None

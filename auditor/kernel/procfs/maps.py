@@ -12,6 +12,12 @@ def read_aio_events(process: ProcDirectory) -> int:
     return parse_aio_events(process.read("maps", records=True))
 
 
+def reduce(data: bytes) -> bytes:
+    """Keep the size of each ring: neither addresses nor names of mapped files."""
+    events = parse_aio_events(data)
+    return b"0-%x rw-s 00000000 00:00 0%b\n" % (events * 2 * _EVENT_BYTES, _RING) if events else b""
+
+
 def parse_aio_events(data: bytes) -> int:
     """Add up the rings. The kernel makes each twice as large as it was asked for, and rounds it up to pages."""
     events = 0

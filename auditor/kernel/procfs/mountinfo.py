@@ -72,5 +72,19 @@ def parse_cgroups(data: bytes) -> list[CgroupMount]:
     return found
 
 
+def reduce(data: bytes) -> bytes:
+    """Keep where cgroup hierarchies are mounted, without options that take a value (a program's path may be one)."""
+    lines = []
+    for line in data.split(b"\n"):
+        before, dash, after = line.partition(b" - cgroup")
+        fields = before.split(b" ")
+        if dash and len(fields) > _MOUNT_POINT:
+            version, *_, options = after.split(b" ")
+            plain = b",".join(option for option in options.split(b",") if b"=" not in option)
+            shown = b" ".join(fields[_ROOT : _MOUNT_POINT + 1])
+            lines.append(b"0 0 0:0 %b rw - cgroup%b cgroup %b\n" % (shown, version, plain))
+    return b"".join(lines)
+
+
 def _plain(field: str) -> str:
     return _ESCAPE.sub(lambda code: chr(int(code[1], 8)), field)

@@ -10,6 +10,7 @@ from auditor.model.words import bounded, clean
 PF_EXITING = 0x00000004
 PF_KTHREAD = 0x00200000
 MAXIMUM_COMMAND_BYTES = 64  # TASK_COMM_LEN is 16; kernel workers show longer names
+_MAXIMUM_COMM_BYTES = 256  # that are looked at
 
 # Positions after the closing parenthesis of comm; the manual counts comm as field 2.
 _STATE, _FLAGS, _THREADS, _START = 3 - 3, 9 - 3, 20 - 3, 22 - 3
@@ -72,6 +73,15 @@ def parse(data: bytes) -> Stat:
         raise Malformed("stat") from None
 
 
+def reduce(data: bytes) -> bytes:
+    """Keep the line up to the last field that is parsed: behind it are addresses of the process's memory."""
+    opening, closing = data.find(b"("), data.rfind(b")")
+    if not 0 < opening < closing:
+        return b""
+    comm, rest = data[opening + 1 : closing][:_MAXIMUM_COMM_BYTES], data[closing + 1 :].split()[: _START + 1]
+    return data[:opening] + b"(" + comm + b") " + b" ".join(rest) + b"\n"
+
+
 @lru_cache(maxsize=1024)
 def _command(comm: bytes) -> str:
-    return bounded(clean(comm[:256].decode(errors="replace")), MAXIMUM_COMMAND_BYTES)
+    return bounded(clean(comm[:_MAXIMUM_COMM_BYTES].decode(errors="replace")), MAXIMUM_COMMAND_BYTES)

@@ -14,6 +14,11 @@ def read_effective_uid(process: ProcDirectory) -> int:
     return parse_effective_uid(process.read("status"))
 
 
+def reduce(data: bytes) -> bytes:
+    """Keep comm and what is parsed."""
+    return b"".join(line + b"\n" for line in data.split(b"\n") if line.startswith((b"Name:", b"Uid:")))
+
+
 def parse_effective_uid(data: bytes) -> int:
     """Parse the second figure of the `Uid:` line."""
     _, found, rest = data.partition(b"\nUid:")
