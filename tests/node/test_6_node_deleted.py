@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from node.cluster import NODE, SCRIPTS, component, eventually, get, kubectl, refused, run
+from node.cluster import NODE, SCRIPTS, component, eventually, get, is_ready, kubectl, refused, restart_agent, run
 
 pytestmark = pytest.mark.usefixtures("installed")
 
@@ -19,6 +19,9 @@ def test_a_deleted_node_takes_its_object_along_and_a_new_one_gets_its_own() -> N
     kubectl("delete", "node", NODE)
     eventually(lambda: not objects(), within=90)
     component("start", "kubelet")
+    # An agent that outlived it all would write with its next sign of life; a fresh one need not be waited for so long.
+    eventually(lambda: is_ready(get("node", NODE)), within=90)
+    restart_agent()
     new = eventually(lambda: next(one for one in objects() if one.get("status")), within=180)["metadata"]
     assert new["uid"] != old["uid"]
     assert new["ownerReferences"][0]["uid"] == get("node", NODE)["metadata"]["uid"]
