@@ -87,7 +87,8 @@ def _audit(tree: Path) -> None:
 
 def _mangle(tree: Path, chance: random.Random) -> None:
     entries = sorted(_entries(tree))
-    for path in chance.choices(entries, k=chance.randrange(1, MUTATIONS)):
+    weights = [1 if path.is_symlink() else 20 for path in entries]  # nearly all entries are links of descriptors
+    for path in chance.choices(entries, weights, k=chance.randrange(1, MUTATIONS)):
         if path.is_symlink():
             _relink(path, chance)
         elif path.is_dir():

@@ -1,5 +1,6 @@
 """`sockaudit capture`: what it saves replays as it was, and holds nothing that is a user's own text."""
 
+import errno
 import os
 import re
 import resource
@@ -16,6 +17,7 @@ from kernel import recorded
 
 from auditor.attribute import locate
 from auditor.capture import CaptureError, capture
+from auditor.kernel.errors import Denied
 from auditor.kernel.procfs import fd, fdinfo, maps, mountinfo, stat, status
 from auditor.kernel.procfs.fd import kind_of
 from auditor.kernel.recording import Recording
@@ -185,6 +187,22 @@ def test_what_could_not_be_read_is_missing_in_the_copy_not_empty(tmp_path: Path)
     rows = {row.pid: row for row in sweep(ProcRoot(str(tree))).processes}
     assert (rows[os.getpid()].fds, rows[os.getpid()].kinds) == (None, None)
     assert rows[os.getpid()].netns == os.stat("/proc/self/ns/net").st_ino
+
+
+def test_descriptors_that_may_be_listed_but_not_read_are_not_saved_as_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Recording("/proc", str(tmp_path)).process(os.getpid()) as process:
+        assert process.names("fd")
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "readlink", refuse)
+            with pytest.raises(Denied):
+                process.open("fd", directory=True)
+    assert not (tmp_path / str(os.getpid()) / "fd").exists()
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EACCES, "refused")
 
 
 @pytest.mark.parametrize(
