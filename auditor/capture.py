@@ -48,14 +48,15 @@ def capture(procfs: str, folder: str) -> Captured:
     except SweepError as error:
         raise CaptureError(str(error)) from None
     processes = recording.finish({process.pid: process.netns for process in sample.processes})
+    files, size = _measure(folder)
     left_out = _LEFT_OUT
     if sample.denied:
         left_out += f", what was refused of {words.count(sample.denied)} processes (root sees all)"
     if not at_home:
         left_out += ", sysctls of the host's network namespace (sys/net is this process's own)"
     return Captured(
-        f"saved {words.count(processes)} processes in {words.clean(folder)}, {words.count(recording.files)} files of "
-        f"{words.count(recording.size)} bytes; left out: {left_out}; "
+        f"saved {words.count(processes)} processes in {words.clean(folder)}, {words.count(files)} files of "
+        f"{words.count(size)} bytes; left out: {left_out}; "
         f"replay: sockaudit scan --procfs {words.clean(shlex.quote(folder))}",
         f"{words.count(recording.failures)} files could not be written, such as {words.clean(recording.failure)}"
         if recording.failures
@@ -93,3 +94,9 @@ def _sweep(recording: Recording) -> tuple[NodeSample, bool]:
         return sweep(recording), True
     (visit,), _ = netns.visit([(host, [door])], lambda _: sweep(recording), own=netns.own_inode())
     return (sweep(recording), False) if visit.result is None else (visit.result, True)
+
+
+def _measure(folder: str) -> tuple[int, int]:
+    """Return how many files a tree has, links included, and their bytes."""
+    sizes = [os.lstat(f"{where}/{name}").st_size for where, _, names in os.walk(folder) for name in names]
+    return len(sizes), sum(sizes)

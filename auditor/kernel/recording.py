@@ -45,8 +45,6 @@ class Recording(ProcRoot):
         folder: empty, and out of the reach of other users.
 
     Attributes:
-        files: how many were written, links included.
-        size: of their content in bytes.
         failures: how many could not be written.
         failure: the first of them.
     """
@@ -54,7 +52,7 @@ class Recording(ProcRoot):
     def __init__(self, path: str, folder: str) -> None:
         super().__init__(path)
         self.folder = folder
-        self.files = self.size = self.failures = 0
+        self.failures = 0
         self.failure = ""
         self._starts: dict[int, int] = {}
         self._gone: set[str] = set()
@@ -122,8 +120,6 @@ class Recording(ProcRoot):
             except OSError:
                 os.unlink(path)  # half a file may well be read as a whole one
                 raise
-            self.files += 1
-            self.size += len(data)
 
     def save_link(self, name: str, target: str) -> None:
         """Write a symbolic link. Raises what `save` raises."""
@@ -132,8 +128,6 @@ class Recording(ProcRoot):
             with suppress(FileNotFoundError):
                 os.unlink(path)
             os.symlink(target, path)
-            self.files += 1
-            self.size += len(target)
 
     def make(self, name: str) -> None:
         """Make a folder; harmless when repeated. Raises what `save` raises."""

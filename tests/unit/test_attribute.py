@@ -1,16 +1,22 @@
+from collections import Counter
 from dataclasses import replace
+from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
 from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, cgroup, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.model import (
     BudgetHolding,
+    Kind,
     Netns,
     NodeUsage,
     Owner,
     OwnerKind,
     OwnerUsage,
     PodIdentity,
+    Process,
     SharedDescriptions,
     SocketGroup,
     SocketUse,
@@ -146,3 +152,73 @@ def test_units_kernel_and_host_are_owners_of_their_own() -> None:
     kernel = replace(process(3, fds=0), kernel_thread=True)
     usage = attribute(sample([process(1), unit, kernel]), {})
     assert {row.owner.kind for row in usage.owners} == {OwnerKind.HOST, OwnerKind.UNIT, OwnerKind.KERNEL}
+
+
+SLICE = f"/kubepods.slice/kubepods-pod{POD_A.replace('-', '_')}.slice"
+IN_B = (f"/kubepods/pod{POD_B}", f"/kubepods/burstable/pod{POD_B}/{'d' * 64}")
+PATHS = ("/", "/../..", "/system.slice/kubelet.service", f"/docker/{CONTAINER}", in_pod(POD_A)[0][1], SLICE, *IN_B)
+LINES = st.tuples(st.sampled_from(["", "pids", "cpu,cpuacct"]), st.sampled_from(PATHS) | st.text(max_size=40))
+ROWS: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    cgroups=st.lists(LINES, max_size=3).map(tuple),
+    kinds=st.dictionaries(st.sampled_from(Kind), st.integers(0, 10**6), max_size=4),
+    threads=st.integers(1, 10**6),
+    private_descriptions=st.integers(0, 10**6),
+    kernel_thread=st.booleans(),
+    netns=st.integers(1, 3) | st.none(),
+    table=st.integers(0, 7),
+)
+
+
+def of_row(pid: int, row: dict[str, Any], pids: int) -> Process:
+    """Build a process that counts its own table, or leaves that to another."""
+    facts = dict(row)
+    table = facts.pop("table")
+    if 1 <= table <= pids and table != pid:
+        return process(pid, **facts | {"kinds": None, "fds": None, "table_pid": table})
+    return process(pid, **facts, fds=sum(facts["kinds"].values()))
+
+
+@given(
+    rows=st.lists(ROWS, max_size=6),
+    shared=st.lists(st.tuples(st.sets(st.integers(1, 6), min_size=2), st.integers(1, 1000)), max_size=4),
+    groups=st.lists(
+        st.tuples(st.integers(1, 3), st.sampled_from(TcpState), st.sets(st.integers(1, 6)), st.integers(1, 1000)),
+        max_size=6,
+    ),
+)
+def test_sums_by_owner_equal_the_totals_and_each_process_has_one_owner(
+    rows: list[dict[str, Any]],
+    shared: list[tuple[set[int], int]],
+    groups: list[tuple[int, TcpState, set[int], int]],
+) -> None:
+    processes = [of_row(pid, fields, len(rows)) for pid, fields in enumerate(rows, 1)]
+    known = {one.pid for one in processes}
+    descriptions = [
+        SharedDescriptions(tuple(sorted(pids & known)), count) for pids, count in shared if len(pids & known) > 1
+    ]
+    sockets = [
+        SocketGroup(netns, "tcp", state, tuple(sorted(pids & known)), count) for netns, state, pids, count in groups
+    ]
+    usage = attribute(sample(processes, sockets, shared=tuple(descriptions)), {})
+
+    tables = [one for one in processes if one.owns_table and not one.kernel_thread]
+    assert usage.totals.fds == sum(one.fds or 0 for one in tables) == sum(one.fds or 0 for one in usage.owners)
+    assert (
+        usage.totals.threads
+        == sum(one.threads or 0 for one in processes)
+        == sum(one.threads or 0 for one in usage.owners)
+    )
+    kinds = sum((Counter(one.kinds) for one in tables), Counter())
+    assert kinds == sum((Counter(dict(one.kinds or {})) for one in usage.owners), Counter())
+    assert len({one.owner for one in usage.owners}) == len(usage.owners)
+    assert sum(one.processes for one in usage.owners) == len(processes) == usage.totals.processes
+    assert usage.totals.sockets == sum(count for *_, count in groups)
+
+    private = sum(one.private_descriptions or 0 for one in tables)
+    assert usage.totals.descriptions == private + sum(one.count for one in descriptions)
+    held = sum(one.descriptions or 0 for one in usage.owners)
+    assert usage.totals.shared_descriptions == held - (usage.totals.descriptions or 0)
+    for one in usage.owners:
+        if one.fds is not None and one.owner.kind is not OwnerKind.KERNEL:
+            assert sum(part.fds or 0 for part in one.containers) == one.fds
