@@ -57,6 +57,10 @@ ifneq ($(LEFT_OUT),)
 	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), shellcheck of tests/bed"
 endif
 
+.PHONY: soak
+soak: $(VENV)/ready ## what takes long: ten minutes of mangled recorded trees
+	SOCKAUDIT_FUZZ_SECONDS=600 $(BIN)/pytest tests/soak -s --timeout=900
+
 .PHONY: demo
 demo: ## a real node, helm install, kubectl get sockaudits; leaves it running
 	@$(BED)/demo.sh
