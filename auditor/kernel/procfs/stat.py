@@ -62,15 +62,13 @@ def parse(data: bytes) -> Stat:
     try:
         if not 0 < opening < closing or len(fields[_STATE]) != 1:
             raise Malformed("stat")
-        return Stat(
-            command=_command(data[opening + 1 : closing]),
-            state=fields[_STATE].decode("ascii"),
-            flags=int(fields[_FLAGS]),
-            threads=int(fields[_THREADS]),
-            start=int(fields[_START]),
-        )
+        flags, threads, start = (int(fields[index]) for index in (_FLAGS, _THREADS, _START))
+        state = fields[_STATE].decode("ascii")
     except (ValueError, IndexError):
         raise Malformed("stat") from None
+    if min(flags, threads, start) < 0:
+        raise Malformed("stat")
+    return Stat(_command(data[opening + 1 : closing]), state, flags, threads, start)
 
 
 def reduce(data: bytes) -> bytes:
