@@ -1,6 +1,7 @@
 """/proc/sys/fs/file-nr (Documentation/admin-guide/sysctl/fs.rst): open file descriptions of the whole system."""
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 
 
@@ -12,9 +13,7 @@ def read(top: ProcDirectory) -> int:
 def parse(data: bytes) -> int:
     """Parse the first of three figures (allocated, free and always 0, maximum)."""
     try:
-        allocated, _, _ = (int(text) for text in data.split())
+        allocated, _, _ = (natural(text) for text in data.split())
     except ValueError:
         raise Malformed("file-nr") from None
-    if allocated < 0:
-        raise Malformed("file-nr")
     return allocated

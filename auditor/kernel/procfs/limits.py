@@ -1,6 +1,7 @@
 """/proc/PID/limits, proc_pid_limits(5): resource limits of a process."""
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 from auditor.model import UNLIMITED, Limit
 
@@ -25,7 +26,4 @@ def parse_open_files(data: bytes) -> tuple[Limit, Limit]:
 def _limit(text: bytes) -> Limit:
     if text == b"unlimited":
         return UNLIMITED
-    value = int(text)
-    if value < 0:
-        raise Malformed("limits")
-    return value
+    return natural(text)

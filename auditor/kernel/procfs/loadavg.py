@@ -1,6 +1,7 @@
 """/proc/loadavg, proc_loadavg(5): how many tasks there are."""
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 
 
@@ -12,9 +13,7 @@ def read_tasks(top: ProcDirectory) -> int:
 def parse_tasks(data: bytes) -> int:
     """Parse the second half of the fourth field, `2/1031`."""
     try:
-        running, tasks = (int(text) for text in data.split()[3].split(b"/"))
+        _, tasks = (natural(text) for text in data.split()[3].split(b"/"))
     except (ValueError, IndexError):
         raise Malformed("loadavg") from None
-    if running < 0 or tasks < 0:
-        raise Malformed("loadavg")
     return tasks

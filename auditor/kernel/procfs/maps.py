@@ -1,6 +1,7 @@
 """/proc/PID/maps, proc_pid_maps(5): the rings of asynchronous I/O contexts, which have no descriptor (fs/aio.c)."""
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import hexadecimal
 from auditor.kernel.root import ProcDirectory
 
 _EVENT_BYTES = 32  # struct io_event; the ring's head is as large
@@ -28,7 +29,7 @@ def parse_aio_events(data: bytes) -> int:
         if not rest.removesuffix(b" (deleted)").endswith(_RING):
             continue
         try:
-            start, end = (int(text, 16) for text in addresses.split(b"-"))
+            start, end = (hexadecimal(text) for text in addresses.split(b"-"))
         except ValueError:
             raise Malformed("maps") from None
         events += max(0, end - start) // _EVENT_BYTES // 2

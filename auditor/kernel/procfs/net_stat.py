@@ -5,6 +5,7 @@ one only; connections (net/netfilter/nf_conntrack_standalone.c) are counted in e
 """
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import hexadecimal
 from auditor.kernel.root import ProcDirectory
 
 IPV4, IPV6, CONNTRACK = "arp_cache", "ndisc_cache", "nf_conntrack"
@@ -27,6 +28,6 @@ def parse_entries(data: bytes) -> int:
         head, first = data.split(b"\n", 2)[:2]
         if head.split()[0] != b"entries":
             raise Malformed("net_stat")
-        return int(first.split()[0], 16)
+        return hexadecimal(first.split()[0])
     except (ValueError, IndexError):
         raise Malformed("net_stat") from None

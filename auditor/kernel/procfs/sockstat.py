@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from auditor.kernel.errors import Absent, Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 
 
@@ -73,10 +74,8 @@ def _rows(data: bytes) -> dict[str, dict[str, int]]:
         name, _, rest = line.partition(":")
         words = rest.split()
         try:
-            figures = {word: int(figure) for word, figure in zip(words[::2], words[1::2], strict=True)}
+            figures = {word: natural(figure) for word, figure in zip(words[::2], words[1::2], strict=True)}
         except ValueError:
             raise Malformed("sockstat") from None
-        if any(figure < 0 for figure in figures.values()):
-            raise Malformed("sockstat")
         rows[name] = figures
     return rows

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 from auditor.model.words import bounded, clean
 
@@ -62,12 +63,10 @@ def parse(data: bytes) -> Stat:
     try:
         if not 0 < opening < closing or len(fields[_STATE]) != 1:
             raise Malformed("stat")
-        flags, threads, start = (int(fields[index]) for index in (_FLAGS, _THREADS, _START))
+        flags, threads, start = (natural(fields[index]) for index in (_FLAGS, _THREADS, _START))
         state = fields[_STATE].decode("ascii")
     except (ValueError, IndexError):
         raise Malformed("stat") from None
-    if min(flags, threads, start) < 0:
-        raise Malformed("stat")
     return Stat(_command(data[opening + 1 : closing]), state, flags, threads, start)
 
 

@@ -1,6 +1,7 @@
 """/proc/PID/status, proc_pid_status(5): credentials."""
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 
 _EFFECTIVE = 1  # Uid: real, effective, saved, filesystem
@@ -25,7 +26,7 @@ def parse_effective_uid(data: bytes) -> int:
     try:
         if not found:
             raise Malformed("status")
-        uid = int(rest.split(b"\n", 1)[0].split()[_EFFECTIVE])
+        uid = natural(rest.split(b"\n", 1)[0].split()[_EFFECTIVE])
     except (ValueError, IndexError):
         raise Malformed("status") from None
     if not 0 <= uid <= 0xFFFFFFFF:  # noqa: PLR2004 - uid_t

@@ -1,6 +1,7 @@
 """/proc/sys files of a single number, and fs.file-nr (Documentation/admin-guide/sysctl)."""
 
 from auditor.kernel.errors import Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 from auditor.model import UNLIMITED, Unlimited
 from auditor.model.words import bounded, clean
@@ -19,11 +20,9 @@ def parse_number(data: bytes) -> int:
     """Parse a file of one non-negative figure."""
     try:
         (text,) = data.split()
-        value = int(text)
+        value = natural(text)
     except ValueError:
         raise Malformed("sysctl") from None
-    if value < 0:
-        raise Malformed("sysctl")
     return value
 
 

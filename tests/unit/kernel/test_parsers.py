@@ -182,6 +182,8 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
         ("stat", b""),
         ("stat", b"10 java S 1"),
         ("stat", b"10 (java) S 1 2"),
+        ("file-nr", b"1" * 4000 + b" 0 9"),
+        ("sysctl", b"-1"),
         ("stat", b"10 (java) S 1 2 2 0 -1 0 0 0 0 0 0 0 0 0 20 0 -1 0 100 0"),
         ("stat", b"10 (java) SS 1 10 10 0 -1 0 1 2 3 4 5 6 7 8 20 0 7 0 8154"),
         ("status", b"Name:\tx\n"),
