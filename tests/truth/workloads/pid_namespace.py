@@ -15,11 +15,13 @@ first = os.fork()
 if not first:
     proto.libc.prctl(1, signal.SIGKILL)
     proto.checked(proto.libc.mount(b"proc", b"/proc", b"proc", 0, None))
-    os.write(down, b".")
-    os.closerange(3, 4096)
+    done = os.dup2(down, 3)
+    os.closerange(4, 4096)
     for _ in range(8):
         os.open("/dev/null", os.O_RDONLY)
     proto.checked(proto.libc.inotify_init1(0))
+    os.write(done, b".")
+    os.close(done)
     while True:
         signal.pause()
 os.read(up, 1)
