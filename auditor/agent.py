@@ -197,7 +197,6 @@ class Agent:
         self._interval = interval
 
 
-
 class Publisher:
     """Writes to the cluster when there is reason to. An API that is away costs one attempt a turn, and nothing is lost.
 

@@ -1,6 +1,7 @@
 """Ground truth: workloads that say what they hold, on the live kernel."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -22,3 +23,8 @@ def start() -> Iterator[Start]:
     """Start a workload; returns what it says it holds."""
     with ExitStack() as stack:
         yield lambda name, *arguments: stack.enter_context(workload(name, *arguments))
+
+
+@pytest.fixture
+def uid() -> str:
+    return str(uuid.uuid4())

@@ -4,47 +4,16 @@ What is machine-wide is filled, never lowered, and given back when the workload 
 """
 
 import shutil
+import subprocess
 import uuid
 from pathlib import Path
 
 import pytest
+from truth.auditing import audit, findings, pod, readings, sysctl
 from truth.starting import Start
 
-from auditor.attribute import attribute
-from auditor.evaluate import Policy, assess
-from auditor.kernel.root import ProcRoot
-from auditor.model import Assessment, Finding, NodeUsage, Owner, OwnerKind, Reading, Severity
-from auditor.remember import History
-from auditor.sweep import sweep
-
-
-@pytest.fixture
-def uid() -> str:
-    return str(uuid.uuid4())
-
-
-def pod(uid: str) -> Owner:
-    return Owner(OwnerKind.POD, uid)
-
-
-def audit(sweeps: int = 1, policy: Policy | None = None) -> tuple[NodeUsage, Assessment]:
-    history = History()
-    for turn in range(sweeps):
-        usage = attribute(sweep(ProcRoot()), {})
-        assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
-    return usage, assessment
-
-
-def readings(assessment: Assessment, limit: str) -> list[Reading]:
-    return [reading for reading in assessment.readings if reading.limit == limit]
-
-
-def findings(assessment: Assessment, limit: str) -> list[Finding]:
-    return [finding for finding in assessment.findings if finding.limit == limit]
-
-
-def sysctl(name: str) -> int:
-    return int(Path("/proc/sys", name).read_text())
+from auditor.evaluate import Policy
+from auditor.model import Severity
 
 
 def test_aio(start: Start, uid: str) -> None:
@@ -139,7 +108,7 @@ def test_conntrack(start: Start, uid: str) -> None:
     assert (netns.owner, netns.conntrack, netns.conntrack_max) == (pod(uid), truth["tracked"], maximum)
     (finding,) = findings(assessment, "conntrack")
     assert (finding.subject.owner, finding.used, finding.severity) == (pod(uid), truth["tracked"], Severity.WARNING)
-    assert f"net.netfilter.nf_conntrack_max={1 << (2 * maximum - 1).bit_length()}" in finding.remedy
+    assert f"net.netfilter.nf_conntrack_max={max(131_072, 1 << (2 * maximum - 1).bit_length())}" in finding.remedy
     assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", f"pod {uid}"}
 
 
@@ -162,6 +131,32 @@ def test_watches_and_keys_of_a_user(start: Start, uid: str) -> None:
     assert (finding.scope, finding.used, finding.maximum) == (f"user {user}", keys + 1, 200), "and the keyring"
     assert (finding.severity, [share.owner for share in finding.affected]) == (Severity.WARNING, [pod(uid)])
     assert "kernel.keys.maxkeys=1024" in finding.remedy
+
+
+def test_inotify_instances_of_a_user(start: Start, uid: str) -> None:
+    user, maximum = 54_322, sysctl("fs/inotify/max_user_instances")
+    assert not findings(audit()[1], "inotify-instances")
+    held = maximum * 85 // 100
+    start("user", user, held, uid)
+    (finding,) = findings(audit()[1], "inotify-instances")
+    assert (finding.scope, finding.used, finding.maximum) == (f"user {user}", held, maximum)
+    assert (finding.rule, finding.severity) == ("InotifyInstancesHigh", Severity.WARNING)
+    assert [(share.owner, share.used) for share in finding.consumers] == [(pod(uid), held)]
+    assert "fs.inotify.max_user_instances=512" in finding.remedy
+
+
+def test_time_wait_of_a_namespace(start: Start, uid: str) -> None:
+    truth = start("tcp", 1, uid)
+    assert not findings(audit(sweeps=2)[1], "time-wait")
+    (reading,) = (one for one in readings(audit()[1], "time-wait") if one.subject.owner == pod(uid))
+    assert (reading.used, reading.maximum) == (truth["buckets"], truth["time_wait_max"])
+    maximum = truth["buckets"] * 100 // 85
+    lower = f"echo {maximum} > /proc/sys/net/ipv4/tcp_max_tw_buckets"
+    subprocess.run(["nsenter", "--target", str(truth["pid"]), "--net", "sh", "-c", lower], check=True)
+    (finding,) = findings(audit(sweeps=2)[1], "time-wait")
+    assert (finding.rule, finding.severity, finding.subject.owner) == ("TimeWaitHigh", Severity.WARNING, pod(uid))
+    assert (finding.used, finding.maximum) == (truth["buckets"], maximum)
+    assert "net.ipv4.tcp_max_tw_buckets=16384 in the pod's network namespace" in finding.remedy
 
 
 def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str) -> None:

@@ -10,6 +10,7 @@ import time
 from truth.workloads import proto
 
 SIOCOUTQ, ORPHANS, PAIRS = termios.TIOCOUTQ, 9, 4
+RECEIVERS, DATAGRAMS = 24, 80
 CHUNK = bytes(1 << 16)
 
 
@@ -33,6 +34,7 @@ listener = socket.socket()
 listener.bind(("127.0.0.1", 0))
 listener.listen(64)
 kept: list[socket.socket] = []
+receivers: list[socket.socket] = []
 for _ in range(PAIRS):
     kept += [stuffed(socket.create_connection(listener.getsockname())), listener.accept()[0]]
 for _ in range(ORPHANS):
@@ -40,9 +42,12 @@ for _ in range(ORPHANS):
     kept.append(listener.accept()[0])
     client.close()  # with data unsent: it stays in FIN_WAIT1 while the peer does not read
 time.sleep(0.3)
-receiver, sender = socket.socket(type=socket.SOCK_DGRAM), socket.socket(type=socket.SOCK_DGRAM)
-receiver.bind(("127.0.0.1", 0))
-for _ in range(50):
-    sender.sendto(bytes(1000), receiver.getsockname())
-proto.ready(netns=inode, orphans=ORPHANS, tcp=sum(map(waiting, kept)), udp=50 * 1000)
+sender = socket.socket(type=socket.SOCK_DGRAM)
+for _ in range(RECEIVERS):  # so many that it shows: each CPU keeps up to 1 MiB to itself that sockstat does not count
+    receiver = socket.socket(type=socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    receivers.append(receiver)
+    for _ in range(DATAGRAMS):
+        sender.sendto(bytes(1000), receiver.getsockname())
+proto.ready(netns=inode, orphans=ORPHANS, tcp=sum(map(waiting, kept)), udp=RECEIVERS * DATAGRAMS * 1000)
 proto.wait()

@@ -1,6 +1,7 @@
 """TCP sockets in every state that can be held still, v4 and v6, in a network namespace of its own.
 
-Says what must be seen: counts of [protocol, state, owned by a descriptor].
+Takes a factor, and perhaps the uid of a pod to be. Says what must be seen: counts of [protocol, state, owned by a
+descriptor].
 """
 
 import errno
@@ -13,6 +14,8 @@ from collections import Counter
 from truth.workloads import proto
 
 proto.close_inherited()
+for pod in sys.argv[2:]:
+    proto.enter_pod(pod)
 inode = proto.enter_own_netns()
 factor = int(sys.argv[1])
 kept: list[socket.socket] = []
@@ -125,6 +128,8 @@ populate(socket.AF_INET6, "::", "127.0.0.1", socket.AF_INET)  # v4 connections o
 with open("/proc/sys/net/ipv4/tcp_max_tw_buckets", "w") as maximum:
     maximum.write(str(5000 + factor))
 proto.settle_tcp()
+with open("/proc/self/net/sockstat") as figures:
+    buckets = int(figures.read().split(" tw ")[1].split()[0])
 kept.extend(socket.socketpair())
 see("", protocol="unix", many=2)
 kept.append(socket.socket(socket.AF_NETLINK, socket.SOCK_RAW))
@@ -134,5 +139,6 @@ proto.ready(
     netns=inode,
     sockets=[[*key, number] for key, number in expected.items()],
     time_wait_max=5000 + factor,
+    buckets=buckets,
 )
 proto.wait()

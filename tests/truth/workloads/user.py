@@ -1,4 +1,4 @@
-"""A process of another user that holds inotify instances."""
+"""A process of another user, perhaps in a pod, that holds inotify instances."""
 
 import os
 import sys
@@ -6,8 +6,12 @@ import sys
 from truth.workloads import proto
 
 proto.close_inherited()
-os.setresuid(int(sys.argv[1]), int(sys.argv[1]), int(sys.argv[1]))
-for _ in range(int(sys.argv[2])):
+uid, instances = map(int, sys.argv[1:3])
+for pod in sys.argv[3:]:
+    proto.enter_pod(pod)
+os.setresuid(uid, uid, 0)  # the saved one goes back to leave the pod's cgroup at the end
+for _ in range(instances):
     proto.checked(proto.libc.inotify_init1(0))
 proto.ready(pid=os.getpid())
 proto.wait()
+os.setresuid(0, 0, 0)

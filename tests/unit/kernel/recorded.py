@@ -39,7 +39,7 @@ entries  allocs   destroys hash_grows
 HOST_NETNS = 4026531840
 
 
-def process(  # noqa: PLR0913 - the files of a process are this many
+def process(
     root: Path,
     pid: int,
     *,

@@ -1,0 +1,99 @@
+"""Other kernels boot in emulation while the rest of the suite runs, and are asked for at its end."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+PYTHON = "3.11"  # of the emulated system, Debian 12
+RUN = """
+modprobe nf_conntrack
+echo 4096 > /proc/sys/net/netfilter/nf_conntrack_max
+cd project
+export CI=true PYTHONPATH=/work/site PYTHONDONTWRITEBYTECODE=1
+exec python3 -m pytest -p no:cacheprovider --color=no -q -o python_files='test_*.py lowered.py' tests/truth
+"""
+
+
+class Emulations:
+    """Boots one kernel after the other, so that one core is enough, and gives way to what else runs."""
+
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="sockaudit-kernels-")
+        self._folder = Path(self._temporary.name)
+        self._worker = ThreadPoolExecutor(max_workers=1)
+        self._running: subprocess.Popen[str] | None = None
+        self._ended: dict[str, Future[tuple[int, str]]] = {}
+        self._ready = self._worker.submit(self._prepare)
+
+    def start(self, series: str) -> None:
+        """Queue a boot."""
+        self._ended[series] = self._worker.submit(self._boot, series)
+
+    def result(self, series: str, seconds: float) -> tuple[int, str]:
+        """Wait for a boot's end; its exit code and what it printed."""
+        return self._ended[series].result(seconds)
+
+    def stop(self) -> None:
+        """End what still runs, when the session ends early."""
+        self._worker.shutdown(wait=False, cancel_futures=True)
+        if self._running and self._running.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._running.pid, signal.SIGTERM)
+        self._temporary.cleanup()
+
+    def _prepare(self) -> None:
+        """Gather what the tests need beyond the standard library, and the project."""
+        install = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--python-version", PYTHON]
+        subprocess.run([*install, "--target", self._folder / "site", "pytest", "pytest-timeout"], check=True)
+        (self._folder / "project").mkdir()
+        names = ["pyproject.toml", "auditor", "tests/truth"]
+        subprocess.run(["cp", "--recursive", "--parents", *names, self._folder / "project"], cwd=PROJECT, check=True)
+
+    def _boot(self, series: str) -> tuple[int, str]:
+        self._ready.result()
+        folders = [self._folder / "site", self._folder / "project"]
+        self._running = subprocess.Popen(
+            ["nice", "-n", "5", PROJECT / "tests/bed/kernel.sh", series, RUN, *folders],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        printed, _ = self._running.communicate()
+        return self._running.returncode, printed
+
+
+_EMULATIONS = pytest.StashKey[Emulations]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.parent == HERE)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    mine = [item for item in session.items if item.path.parent == HERE]
+    if not mine or session.config.option.collectonly:
+        return
+    emulations = session.config.stash[_EMULATIONS] = Emulations()
+    for item in mine:
+        emulations.start(item.callspec.params["series"])  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if emulations := config.stash.get(_EMULATIONS, None):
+        emulations.stop()
+
+
+@pytest.fixture
+def emulations(request: pytest.FixtureRequest) -> Emulations:
+    return request.config.stash[_EMULATIONS]

@@ -1,0 +1,34 @@
+"""Auditing the live kernel, and asking what came of one limit."""
+
+from pathlib import Path
+
+from auditor.attribute import attribute
+from auditor.evaluate import Policy, assess
+from auditor.kernel.root import ProcRoot
+from auditor.model import Assessment, Finding, NodeUsage, Owner, OwnerKind, Reading
+from auditor.remember import History
+from auditor.sweep import sweep
+
+
+def pod(uid: str) -> Owner:
+    return Owner(OwnerKind.POD, uid)
+
+
+def audit(sweeps: int = 1, policy: Policy | None = None) -> tuple[NodeUsage, Assessment]:
+    history = History()
+    for turn in range(sweeps):
+        usage = attribute(sweep(ProcRoot()), {})
+        assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
+    return usage, assessment
+
+
+def readings(assessment: Assessment, limit: str) -> list[Reading]:
+    return [reading for reading in assessment.readings if reading.limit == limit]
+
+
+def findings(assessment: Assessment, limit: str) -> list[Finding]:
+    return [finding for finding in assessment.findings if finding.limit == limit]
+
+
+def sysctl(name: str) -> int:
+    return int(Path("/proc/sys", name).read_text())
