@@ -28,13 +28,12 @@ from auditor.publish.events import Message, Outbox
 from auditor.publish.metrics import Metrics, OwnUse
 from auditor.publish.restore import Restored, restore
 from auditor.remember import History
-from auditor.sweep import SweepError, sweep
+from auditor.sweep import Memory, SweepError, sweep
 
 LOG = logging.getLogger(__name__)
 LONGEST_INTERVAL_SECONDS = 300.0
 POD_WATCH_PATIENCE_SECONDS = 5.0
 NODE_REFRESH_SECONDS = 3600.0
-_CLASSIFY_SHARE = 0.6  # of the CPU budget; the rest counts, attributes, judges and writes
 _EXIT_OK, _EXIT_FAILED = 0, 2
 _REFUSED_FOR_GOOD = frozenset({400, 403, 404, 409, 413, 422})
 
@@ -107,6 +106,7 @@ class Agent:
         self._root = ProcRoot(settings.procfs)
         self._policy = Policy()
         self._history = History()
+        self._memory = Memory()
         self._states = journal.States()
         self._own = psutil.Process()
         self._cpu_before = time.process_time()
@@ -162,7 +162,7 @@ class Agent:
 
     def _audit(self) -> None:
         allowed = self._settings.cpu_budget_percent / 100 * self._settings.interval
-        sample = sweep(self._root, classify_seconds=allowed * _CLASSIFY_SHARE)
+        sample = sweep(self._root, cpu_seconds=allowed, memory=self._memory)
         known = directory(self._settings.pod_logs, self._watch)
         usage = attribute(sample, known.pods)
         usage = replace(usage, gaps=(*usage.gaps, *known.gaps))

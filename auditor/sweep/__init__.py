@@ -26,23 +26,27 @@ from auditor.sweep import (
 )
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import OF_DESCRIPTORS, OF_NAMESPACES, Losses
+from auditor.sweep.memory import Memory, Spare
 from auditor.sweep.processes import Row
 
-__all__ = ["SweepError", "sweep"]
+__all__ = ["Memory", "SweepError", "sweep"]
+
+_CLASSIFY_SHARE, _DUMP_SHARE = 0.6, 0.2  # of the budget; the rest counts, attributes, judges and writes
 
 
 class SweepError(Exception):
     """There is nothing to sweep. The text is one line for a person, with what to do."""
 
 
-def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSample:
+def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | None = None) -> NodeSample:
     """Read everything a procfs tree tells about sockets and descriptors.
 
     Whatever is missing, refused or malformed becomes a gap of the sample.
 
     Args:
         root: /proc, another host's /proc mounted here, or a recorded tree.
-        classify_seconds: CPU seconds that may go into telling descriptors apart; `None` for no bound.
+        cpu_seconds: what a sweep should take; `None` for no bound, and then everything is read.
+        memory: of earlier sweeps of the same tree; spares reading again what did not change where the budget is short.
 
     Raises:
         SweepError: `root` is no procfs tree at all.
@@ -53,9 +57,11 @@ def sweep(root: ProcRoot, *, classify_seconds: float | None = None) -> NodeSampl
     namespaces.complete(root, rows, losses)
     comparable = root.own_pids and kcmp.is_usable()
     refused = tables.share(rows) if comparable else 0
-    budget = Budget(classify_seconds)
-    holdings = descriptors.classify(root, rows, losses, budget)
-    network = dumps.take(root, rows, losses, with_unix=bool(holdings.holders_of))
+    memory = memory or Memory()
+    budget = Budget(None if cpu_seconds is None else cpu_seconds * _CLASSIFY_SHARE)
+    holdings = descriptors.classify(root, rows, losses, budget, memory)
+    spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE)
+    network = dumps.take(root, rows, holdings, losses, spare)
     groups = sockets.groups(root, rows, holdings, network, budget)
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
     facts, release = node.take(root, losses)

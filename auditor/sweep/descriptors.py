@@ -1,5 +1,6 @@
 """What the descriptors are: every table classified whole, those nearest to their limit first while the budget lasts."""
 
+import math
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
@@ -11,6 +12,7 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Gap
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import OF_DESCRIPTORS, Losses
+from auditor.sweep.memory import Memory, stale
 from auditor.sweep.processes import Row
 
 MAXIMUM_DESCRIPTORS = 200_000
@@ -35,7 +37,9 @@ class Holdings:
         others: by what the link says; only descriptors under one link can be the same open file description. Past
             `MAXIMUM_DESCRIPTORS` only those that limits count, so that memory stays bounded on a node of millions.
         size: how many descriptors were classified.
-        holders_of: by inode of a socket, the pids that hold it.
+        holders_of: by inode of a socket, the pids that hold it, ascending. Equal tuples are one object: there may be many.
+        prints: by pid, a number that changes when the sockets in its table do.
+        ages: seconds since each table that was not read anew was read.
         unclassified: rows left out for the budget.
         whole: every table was classified, so that what was not met is not held.
     """
@@ -45,15 +49,24 @@ class Holdings:
     others: "defaultdict[str, array[int]]" = field(default_factory=lambda: defaultdict(_places))
     holders_of: dict[int, tuple[int, ...]] = field(default_factory=dict)
     size: int = 0
+    prints: dict[int, int] = field(default_factory=dict)
+    ages: list[float] = field(default_factory=list)
+    _groups: dict[tuple[int, ...], tuple[int, ...]] = field(default_factory=dict)
     unclassified: int = 0
     whole: bool = True
 
     def add(self, pid: int, listing: fd.Listing) -> None:
         """Take over one table."""
         high = pid << _FD_BITS
-        for inode, number in listing.sockets:
-            self.socket_inodes.append(inode)
-            self.socket_places.append(high | number)
+        inodes, numbers = listing.sockets
+        self.socket_inodes.extend(inodes)
+        self.socket_places.extend(high | number for number in numbers)
+        alone: dict[int, tuple[int, ...]] = dict.fromkeys(inodes, (pid,))
+        for inode in self.holders_of.keys() & alone.keys():
+            group = tuple(sorted({*self.holders_of[inode], pid}))
+            alone[inode] = self._groups.setdefault(group, group)
+        self.holders_of |= alone
+        self.prints[pid] = hash(inodes.tobytes())
         self.size += listing.size
         if self.size <= MAXIMUM_DESCRIPTORS:
             for target, number in listing.others:
@@ -74,6 +87,7 @@ class Holdings:
                 self.unclassified,
                 OF_DESCRIPTORS,
             )
+        yield from stale("stale-fd-kinds", "processes with as many descriptors as before", self.ages)
 
 
 def place(packed: int) -> tuple[int, int]:
@@ -81,7 +95,7 @@ def place(packed: int) -> tuple[int, int]:
     return packed >> _FD_BITS, packed & ((1 << _FD_BITS) - 1)
 
 
-def classify(root: ProcRoot, rows: list[Row], losses: Losses, budget: Budget) -> Holdings:
+def classify(root: ProcRoot, rows: list[Row], losses: Losses, budget: Budget, memory: Memory) -> Holdings:
     """Classify the tables of all rows, filling in `kinds` and making `fds` the number that was classified.
 
     Rows of processes that ended meanwhile are taken out of the list.
@@ -91,14 +105,20 @@ def classify(root: ProcRoot, rows: list[Row], losses: Losses, budget: Budget) ->
         rows: all of them.
         losses: where failures are counted.
         budget: CPU time that may go into it.
+        memory: what earlier sweeps found; what this one finds is kept there.
     """
     holdings = Holdings()
     gone = set()
-    queue = deque(_nearest_to_limit_first(rows))
+    queue = deque(_changed_first(rows, memory))
     while queue:
         row = queue.popleft()
         each = max(_FIRST_GUESS_SECONDS, budget.spent / holdings.size if holdings.size else 0.0)
         if not budget.allows((row.fds or 0) * each, share=_SHARE):  # one huge table must not take it all
+            if known := memory.table(row.pid, row.start, row.fds):
+                row.kinds = known.kinds
+                holdings.add(row.pid, known)
+                holdings.ages.append(memory.table_age(row.pid))
+                continue
             holdings.unclassified += 1
             holdings.whole = False
             continue
@@ -114,11 +134,19 @@ def classify(root: ProcRoot, rows: list[Row], losses: Losses, budget: Budget) ->
         else:
             row.kinds, row.fds = listing.kinds, listing.size
             holdings.add(row.pid, listing)
+            memory.keep_table(row.pid, row.start, listing)
     if any(row.owns_table and row.kinds is None and not row.kernel_thread for row in rows):
         holdings.whole = False
     rows[:] = [row for row in rows if row.pid not in gone]
-    holdings.holders_of = _socket_holders(holdings)
+    memory.keep_only({row.pid for row in rows})
     return holdings
+
+
+def _changed_first(rows: Iterable[Row], memory: Memory) -> Sequence[Row]:
+    """Put what is not known at all before what may still hold, and of that the oldest first."""
+    nearest = _nearest_to_limit_first(rows)
+    known = {row.pid for row in nearest if memory.table(row.pid, row.start, row.fds)}
+    return sorted(nearest, key=lambda row: -memory.table_age(row.pid) if row.pid in known else -math.inf)
 
 
 def _nearest_to_limit_first(rows: Iterable[Row]) -> Sequence[Row]:
@@ -149,20 +177,3 @@ def _listing(root: ProcRoot, row: Row) -> fd.Listing:
             if root.live:  # only a process that is ending has no table
                 raise Gone(str(error)) from None
             raise
-
-
-def _socket_holders(holdings: Holdings) -> dict[int, tuple[int, ...]]:
-    """Map each socket's inode to the pids that hold it, ascending. Equal tuples are one object: there may be many."""
-    alone: dict[int, tuple[int, ...]] = {}
-    several: defaultdict[int, set[int]] = defaultdict(set)
-    holders: dict[int, tuple[int, ...]] = {}
-    for inode, packed in zip(holdings.socket_inodes, holdings.socket_places, strict=True):
-        pid = place(packed)[0]
-        first = holders.setdefault(inode, alone.setdefault(pid, (pid,)))
-        if first[0] != pid:
-            several[inode] |= {*first, pid}
-    same: dict[tuple[int, ...], tuple[int, ...]] = {}
-    for inode, pids in several.items():
-        group = tuple(sorted(pids))
-        holders[inode] = same.setdefault(group, group)
-    return holders

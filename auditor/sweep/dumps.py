@@ -1,5 +1,6 @@
 """What each network namespace shows of itself: its counters, and its sockets one by one where it can be entered."""
 
+import time
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +12,9 @@ from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import Gap, Netns, TcpState
 from auditor.sweep import pools
+from auditor.sweep.descriptors import Holdings
 from auditor.sweep.losses import OF_NAMESPACES, Losses
+from auditor.sweep.memory import Local, Sockets, Spare, TcpDump, stale
 from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
@@ -20,14 +23,8 @@ _DOORS = 4  # members of a namespace through which it is tried to be read or ent
 _TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
 _CONNTRACK, _CONNTRACK_MAX = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
 
-Sockets = list[tuple[int, int, int]]
-"""(state, inode, queued bytes) of each."""
-
-
 Conntrack = tuple[int, int | None]
 """Entries and their maximum."""
-Local = tuple[int, bytes]
-"""Port, and address in network order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +36,15 @@ class Dump:
         tcp: its sockets; `None` when this kernel cannot list them.
         udp: the same.
         listeners: TCP sockets that listen; `None` when this kernel cannot list them.
-        connections: established ones by the local port and address of a listener; `None` where they were not listed.
         unix: inodes, as far as the kernel lists them: it spares asking each descriptor for its protocol.
         pools: of the whole node, in the namespaces where they may be found.
     """
 
     time_wait_max: int | None = None
     conntrack: Conntrack | None = None
-    tcp: Sockets | None = None
+    tcp: TcpDump | None = None
     udp: Sockets | None = None
     listeners: list[diag.Listener] | None = None
-    connections: Mapping[Local, int] | None = None
     unix: set[int] = field(default_factory=set)
     pools: Pools = field(default_factory=Pools)
 
@@ -99,14 +94,15 @@ class Dumps:
             )
 
 
-def take(root: ProcRoot, rows: Iterable[Row], losses: Losses, *, with_unix: bool) -> Dumps:
+def take(root: ProcRoot, rows: Iterable[Row], holdings: Holdings, losses: Losses, spare: Spare) -> Dumps:
     """Look into every namespace that a process is in.
 
     Args:
         root: the tree the rows were read from.
         rows: all processes.
+        holdings: what their descriptors refer to.
         losses: where failures are counted.
-        with_unix: list UNIX sockets as well.
+        spare: what earlier sweeps found, and what may be spent on reading again what did not change.
     """
     members = defaultdict(list)
     for row in rows:
@@ -125,19 +121,35 @@ def take(root: ProcRoot, rows: Iterable[Row], losses: Losses, *, with_unix: bool
     daemons = members.get(host or own or 0, ())
     pinned = {inode: paths for inode, paths in _pinned(root, daemons).items() if inode not in members}
 
+    prints = _prints(members, counters, holdings)
+    known = spare.memory.reusable(prints, spare.seconds)
+
     def look(inode: int) -> Dump:
         if inode in pinned:
             counters[inode] = losses.attempt("sockstat", lambda: _counters_here(root))
-        return _look(root, counters[inode], losses, with_unix=with_unix, with_pools=inode in (own, host))
+        return _look(
+            root,
+            counters[inode],
+            losses,
+            with_unix=bool(holdings.holders_of),
+            with_pools=inode in (own, host),
+            known=known.get(inode),
+        )
 
     visits, seconds = netns.visit([*doors.items(), *pinned.items()], look, own=own)
     left = {visit.inode for visit in visits if isinstance(visit.error, Gone)}
     inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
     found, more_seconds = look_closer(_pools(inside, host, losses), doors, own)
+    spare.memory.keep_namespaces(prints, {inode: dump.tcp for inode, dump in inside.items() if dump.tcp})
+    ages = [dump.age for inode, dump in known.items() if inode in inside]
     return Dumps(
         counters={inode: counter for inode, counter in counters.items() if inode not in left},
         inside=inside,
-        gaps=(*_gaps(visits, pinned), *_untracked(inside.get(host or 0))),
+        gaps=(
+            *_gaps(visits, pinned),
+            *stale("stale-sockets", "states and queues of TCP in namespaces whose counters did not move", ages),
+            *_untracked(inside.get(host or 0)),
+        ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
     )
@@ -213,7 +225,31 @@ def _counters_here(root: ProcRoot) -> Sockstat:
         return sockstat.read_here(top)
 
 
-def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix: bool, with_pools: bool) -> Dump:
+def _prints(
+    members: Mapping[int, list[Row]], counters: Mapping[int, Sockstat | None], holdings: Holdings
+) -> dict[int, int]:
+    """Give each namespace a number that changes when its counters do, or the sockets that its processes hold."""
+    return {
+        inode: hash(
+            (
+                (counter.tcp, counter.time_wait),
+                frozenset((row.pid, row.start, row.fds, holdings.prints.get(row.pid)) for row in members[inode]),
+            )
+        )
+        for inode, counter in counters.items()
+        if counter is not None and inode in members
+    }
+
+
+def _look(  # noqa: PLR0913 - what is known beforehand
+    root: ProcRoot,
+    counter: Sockstat | None,
+    losses: Losses,
+    *,
+    with_unix: bool,
+    with_pools: bool,
+    known: TcpDump | None = None,
+) -> Dump:
     """Read what only a thread inside the namespace sees. Runs there.
 
     A dump walks the sockets of the whole node, so it is spared where the counters show none, or none but the listeners.
@@ -223,28 +259,36 @@ def _look(root: ProcRoot, counter: Sockstat | None, losses: Losses, *, with_unix
     if counter is None or counter.tcp:
         listeners = losses.attempt("listeners", diag.dump_listeners, "listen-backlog")
     if counter is not None and listeners is not None and not counter.time_wait and counter.tcp == len(listeners):
-        tcp: Sockets | None = [(int(TcpState.LISTEN), one.inode, 0) for one in listeners]
-        connections: Mapping[Local, int] | None = {}
+        tcp: TcpDump | None = TcpDump(Sockets.of((int(TcpState.LISTEN), one.inode, 0) for one in listeners), {})
     else:
-        rows = losses.attempt("tcp_diag", diag.dump_tcp)
-        tcp = None if rows is None else _sockets(rows)
-        connections = None if rows is None else _connections(rows, listeners or ())
-    udp: Sockets | None = []
-    if counter is None or counter.udp:
-        udp = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp()))
-    if udp is not None and counter is not None and counter.udplite:
-        lite = losses.attempt("udp_diag", lambda: _sockets(diag.dump_udp(lite=True)))
-        udp = None if lite is None else udp + lite
+        tcp = known or losses.attempt("tcp_diag", lambda: _tcp(listeners or ()))
+    udp = losses.attempt("udp_diag", lambda: _udp(counter))
     time_wait_max, conntrack, found = _sysctls(root, losses, "thread-self/" if with_pools else None)
-    return Dump(time_wait_max, conntrack, tcp, udp, listeners, connections, _unix() if with_unix else set(), found)
+    return Dump(time_wait_max, conntrack, tcp, udp, listeners, _unix() if with_unix else set(), found)
+
+
+def _tcp(listeners: Iterable[diag.Listener]) -> TcpDump:
+    began = time.thread_time()
+    rows = diag.dump_tcp()
+    sockets, connections = _sockets(rows), _connections(rows, listeners)
+    return TcpDump(sockets, connections, time.thread_time() - began, time.monotonic())
+
+
+def _udp(counter: Sockstat | None) -> Sockets:
+    sockets = Sockets()
+    if counter is None or counter.udp:
+        sockets = _sockets(diag.dump_udp())
+    if counter is not None and counter.udplite:
+        sockets.extend(_sockets(diag.dump_udp(lite=True)))
+    return sockets
 
 
 def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
     """Keep what later stages ask for. The queues of a listener hold connections, not bytes."""
-    return [
+    return Sockets.of(
         (state, inode, 0 if state == TcpState.LISTEN else received + sent)
         for _, state, _, _, _, received, sent, inode in rows
-    ]
+    )
 
 
 def _connections(rows: Iterable[diag.InetRow], listeners: Iterable[diag.Listener]) -> Counter[Local]:

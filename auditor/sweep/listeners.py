@@ -11,7 +11,8 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Listener
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
-from auditor.sweep.dumps import Dump, Dumps, Local
+from auditor.sweep.dumps import Dump, Dumps
+from auditor.sweep.memory import Local
 from auditor.sweep.processes import Row as ProcessRow
 
 _NAMING_SECONDS = 6e-6
@@ -74,7 +75,7 @@ def _of_namespace(netns: int, dump: Dump, holdings: Holdings, names: Mapping[int
             holders=_holders(alike, holdings),
             queue=fullest.queue,
             backlog=fullest.backlog,
-            connections=None if dump.connections is None else _at(port, address, dump.connections, specific),
+            connections=None if dump.tcp is None else _at(port, address, dump.tcp.connections, specific),
             drops=_sum(one.drops for one in alike),
         )
 

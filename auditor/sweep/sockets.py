@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from itertools import repeat
 
 from auditor.kernel import protocol
 from auditor.kernel.errors import Gone, KernelError
@@ -10,6 +11,7 @@ from auditor.model import Gap, SocketGroup, TcpState
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps
+from auditor.sweep.memory import Sockets
 from auditor.sweep.processes import Row
 
 UNKNOWN_PROTOCOL = "unknown"
@@ -38,10 +40,14 @@ def groups(
     count: Counter[Key] = Counter()
     queued: Counter[Key] = Counter()
     listed: set[int] = set()
-    for key, inode, waiting in _listed(dumps, holdings):
-        count[key] += 1
-        queued[key] += waiting
-        listed.add(inode)
+    for netns, name, several in _listed(dumps):
+        listed.update(several.inodes)
+        states = (_STATES.get(state, TcpState.CLOSE) if name == "tcp" else None for state in several.states)
+        keys = list(zip(repeat(netns), repeat(name), states, _holders(several.inodes, holdings), strict=False))
+        count.update(keys)
+        for key, waiting in zip(keys, several.queued, strict=True):
+            if waiting:
+                queued[key] += waiting
 
     def family(inode: int, packed: int) -> str:
         if inode in unix:
@@ -67,18 +73,20 @@ def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
         yield Gap("socket-protocols", detail, unknown)
 
 
-def _listed(dumps: Dumps, holdings: Holdings) -> Iterator[tuple[Key, int, int]]:
-    """Yield each socket of the dumps and the bytes it has queued.
-
-    Without a known holder it has none only if every table was looked into.
-    """
-    holders_of, without = holdings.holders_of, () if holdings.whole else None
+def _listed(dumps: Dumps) -> Iterator[tuple[int, str, Sockets]]:
+    """Yield the sockets of each namespace and protocol."""
     for netns, dump in dumps.inside.items():
-        for state, inode, waiting in dump.tcp or ():
-            holders = holders_of.get(inode, without) if inode else ()
-            yield (netns, "tcp", _STATES.get(state, TcpState.CLOSE), holders), inode, waiting
-        for _, inode, waiting in dump.udp or ():
-            yield (netns, "udp", None, holders_of.get(inode, without) if inode else ()), inode, waiting
+        if dump.tcp:
+            yield netns, "tcp", dump.tcp.sockets
+        if dump.udp:
+            yield netns, "udp", dump.udp
+
+
+def _holders(inodes: Iterable[int], holdings: Holdings) -> Iterator[tuple[int, ...] | None]:
+    """Yield who holds each. A socket without a known holder has none only if every table was looked into."""
+    without = () if holdings.whole else None
+    known = holdings.holders_of
+    return (known.get(inode, without) if inode else () for inode in inodes)
 
 
 def _unlisted(holdings: Holdings, listed: set[int], family: Callable[[int, int], str]) -> Iterator[tuple[int, str]]:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,22 @@ def workload(name: str, *arguments: object) -> Iterator[dict[str, Any]]:
         try:
             line = process.stdout.readline()
             assert line, f"{name} ended before it was ready"
-            yield {"pid": process.pid} | json.loads(line)
+            yield {"pid": process.pid, "tell": partial(_tell, process)} | json.loads(line)
             process.stdin.close()
             assert process.wait(10) == 0, f"{name} failed while it was held"
         finally:
             process.kill()
             process.wait()
             _remove_cgroups(process.pid)
+
+
+def _tell(process: subprocess.Popen[str], line: str) -> str:
+    """Say something to a workload that listens, and return its answer."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(line)
+    process.stdin.flush()
+    return process.stdout.readline()
 
 
 def _remove_cgroups(pid: int) -> None:

@@ -107,7 +107,7 @@ def test_processes_that_die_meanwhile_break_no_sum(start: Start) -> None:
 def test_a_spent_budget_classifies_the_nearest_to_its_limit_first(start: Start) -> None:
     start("tcp", 12)  # a table that no such budget has room for
     truth = start("near_limit")
-    sample = sweep(ProcRoot(), classify_seconds=0.002)
+    sample = sweep(ProcRoot(), cpu_seconds=0.0033)
     assert row(sample, truth["pid"]).kinds is not None
     (gap,) = (gap for gap in sample.gaps if gap.id == "fd-kinds")
     assert gap.limits == {"inotify-instances", "inotify-watches", "epoll-watches"}
@@ -118,6 +118,6 @@ def test_a_spent_budget_classifies_the_nearest_to_its_limit_first(start: Start) 
 
 def test_without_a_budget_nothing_is_classified_and_nothing_invented(start: Start) -> None:
     truth = start("kinds")
-    sample = sweep(ProcRoot(), classify_seconds=0)
+    sample = sweep(ProcRoot(), cpu_seconds=0)
     process = row(sample, truth["pid"])
     assert (process.kinds, process.fds, process.private_descriptions) == (None, sum(truth["kinds"].values()), None)

@@ -1,16 +1,18 @@
 """Sockets: states, protocols, owners, in several network namespaces at once."""
 
 import os
+import subprocess
 import threading
+import time
 from collections import Counter
 from typing import Any
 
 import pytest
-from truth.starting import Start
+from truth.starting import Start, workload
 
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, TcpState
-from auditor.sweep import sweep
+from auditor.sweep import Memory, sweep
 
 
 def seen(sample: NodeSample, truth: dict[str, Any]) -> Counter[tuple[str, str, bool]]:
@@ -72,3 +74,52 @@ def test_a_namespace_without_sockets_is_known_to_have_none(start: Start) -> None
     (netns,) = (netns for netns in sample.netns if netns.inode == truth["netns"])
     assert (netns.dumped, netns.tcp_in_use, netns.time_wait_buckets) == (True, 0, 0)
     assert not [group for group in sample.sockets if group.netns == truth["netns"]]
+
+
+def of_namespace(sample: NodeSample, inode: int) -> Counter[str]:
+    count = Counter[str]()
+    for group in sample.sockets:
+        if group.netns == inode and group.state is not None:
+            count[group.state.name] += group.count
+    return count
+
+
+def test_what_changed_is_listed_anew_and_what_did_not_is_remembered(start: Start) -> None:
+    truth = start("many_netns", 12, 101)
+    memory = Memory()
+    sweep(ProcRoot(), cpu_seconds=0, memory=memory)  # the first lists all, whatever the budget
+    truth["tell"]("5\n")
+    sample = sweep(ProcRoot(), cpu_seconds=0, memory=memory)
+    for rank, inode in enumerate(truth["netns"]):
+        more = 2 if rank == 5 else 0
+        assert of_namespace(sample, inode) == {"LISTEN": 1, "ESTABLISHED": 100 + more}
+    (gap,) = (gap for gap in sample.gaps if gap.id == "stale-sockets")
+    assert gap.count is not None
+    assert 6 <= gap.count <= 11
+    before = {inode: memory._namespaces[inode].dump.at for inode in truth["netns"]}
+    for _ in range(20):
+        sweep(ProcRoot(), cpu_seconds=0, memory=memory)
+    for inode, at in before.items():
+        assert memory._namespaces[inode].dump.at != at, "all are listed anew in the end"
+    assert "stale-sockets" not in {gap.id for gap in sweep(ProcRoot(), memory=memory).gaps}
+
+
+def test_no_namespace_outlives_its_pod(start: Start, uid: str) -> None:
+    """A pair of virtual interfaces ends when the namespace of either does: the far end tells."""
+    witness = start("empty_netns")
+    memory = Memory()
+    far = ["nsenter", "--target", str(witness["pid"]), "--net", "ip", "link", "show", "far"]
+    with workload("tcp", 1, uid) as truth:
+        near = ["nsenter", "--target", str(truth["pid"]), "--net", "ip", "link", "add", "near", "type", "veth"]
+        subprocess.run([*near, "peer", "name", "far", "netns", str(witness["pid"])], check=True)
+        for _ in range(3):
+            sample = sweep(ProcRoot(), cpu_seconds=0, memory=memory)
+        assert truth["netns"] in {netns.inode for netns in sample.netns}
+        assert subprocess.run(far, capture_output=True, check=False).returncode == 0
+    deadline = time.monotonic() + 20  # the kernel takes namespaces apart at its leisure
+    while subprocess.run(far, capture_output=True, check=False).returncode == 0:
+        assert time.monotonic() < deadline, "the namespace lives on, and no sweep was needed to let go of it"
+        time.sleep(0.1)
+    gone = sweep(ProcRoot(), cpu_seconds=0, memory=memory)
+    assert truth["netns"] not in {netns.inode for netns in gone.netns}
+    assert truth["netns"] not in memory._namespaces

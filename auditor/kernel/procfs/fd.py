@@ -3,6 +3,7 @@
 import os
 import re
 import stat
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -48,18 +49,18 @@ class Listing:
 
     Attributes:
         kinds: descriptors by kind; the sum is the table's size.
-        sockets: (inode of the socket, descriptor).
+        sockets: (inode of the socket, descriptor), in two columns.
         others: (what the link says, descriptor) of everything else.
     """
 
     kinds: dict[Kind, int]
-    sockets: list[tuple[int, int]]
+    sockets: tuple["array[int]", "array[int]"]
     others: list[tuple[str, int]]
 
     @property
     def size(self) -> int:
         """How many descriptors were open."""
-        return len(self.sockets) + len(self.others)
+        return len(self.sockets[0]) + len(self.others)
 
 
 def size_is_count(root: ProcRoot) -> bool:
@@ -118,17 +119,18 @@ def classify(links: Iterable[tuple[int, str]], mode_of: Callable[[int], int | No
             `None` when it cannot be known.
     """
     kinds: Counter[Kind] = Counter()
-    sockets = []
+    inodes, holders = array("Q"), array("Q")
     others = []
     for fd, target in links:
         if target.startswith("socket:[") and (inode := _number(target[8:-1])) is not None:
-            sockets.append((inode, fd))
+            inodes.append(inode)
+            holders.append(fd)
             continue
         kinds[kind_of(target, mode_of(fd) if target.startswith("/dev/") else None)] += 1
         others.append((target, fd))
-    if sockets:
-        kinds[Kind.SOCKET] += len(sockets)
-    return Listing(dict(kinds), sockets, others)
+    if inodes:
+        kinds[Kind.SOCKET] += len(inodes)
+    return Listing(dict(kinds), (inodes, holders), others)
 
 
 def _is_descriptor(name: str) -> bool:

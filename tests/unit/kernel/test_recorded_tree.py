@@ -140,7 +140,7 @@ def test_an_instance_whose_watches_cannot_be_read_is_unknown_not_empty(tree: Pat
 
 
 def test_without_a_budget_watches_are_not_counted(tree: Path) -> None:
-    sample = sweep(ProcRoot(str(tree)), classify_seconds=0)
+    sample = sweep(ProcRoot(str(tree)), cpu_seconds=0)
     assert not [one for one in sample.budgets if one.pool != "keys"]
     assert gaps(sample)["fd-kinds"] == {"inotify-instances", "inotify-watches", "epoll-watches"}
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from array import array
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
 from auditor.sweep.dumps import Dump, Dumps
 from auditor.sweep.losses import Losses
+from auditor.sweep.memory import Memory, Sockets, TcpDump
 from auditor.sweep.processes import Row, take
 
 
@@ -30,6 +32,14 @@ def row(pid: int, **fields: object) -> Row:
     for name, value in fields.items():
         setattr(one, name, value)
     return one
+
+
+def no_sockets() -> tuple["array[int]", "array[int]"]:
+    return array("Q"), array("Q")
+
+
+def tcp(*rows: tuple[int, int, int]) -> TcpDump:
+    return TcpDump(Sockets.of(rows), {})
 
 
 def dead_pid() -> int:
@@ -43,7 +53,7 @@ def test_a_shared_table_passes_to_the_next_user_when_its_keeper_ends() -> None:
     dead = row(dead_pid(), fds=own.fds)
     own.table_pid, own.fds = dead.pid, None
     rows, losses = [dead, own], Losses()
-    descriptors.classify(ProcRoot(), rows, losses, Budget(None))
+    descriptors.classify(ProcRoot(), rows, losses, Budget(None), Memory())
     assert rows == [own]
     assert own.owns_table
     assert own.fds is not None
@@ -55,7 +65,7 @@ def test_a_reused_pid_is_another_process() -> None:
     own = next(one for one in take(ProcRoot(), Losses()) if one.pid == os.getpid())
     own.start -= 1
     rows, losses = [own], Losses()
-    holdings = descriptors.classify(ProcRoot(), rows, losses, Budget(None))
+    holdings = descriptors.classify(ProcRoot(), rows, losses, Budget(None), Memory())
     assert (rows, losses.vanished, holdings.size) == ([], 1, 0)
 
 
@@ -71,11 +81,13 @@ def test_the_budget_goes_to_those_nearest_to_their_limit(tmp_path: Path) -> None
 
     def noted(root: ProcRoot, one: Row) -> Listing:  # noqa: ARG001
         order.append(one.pid)
-        return Listing({Kind.FILE: one.fds or 0}, [], [("/etc/passwd", number) for number in range(one.fds or 0)])
+        return Listing(
+            {Kind.FILE: one.fds or 0}, no_sockets(), [("/etc/passwd", number) for number in range(one.fds or 0)]
+        )
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(descriptors, "_listing", noted)
-        holdings = descriptors.classify(ProcRoot(str(tmp_path)), rows, Losses(), Two(None))
+        holdings = descriptors.classify(ProcRoot(str(tmp_path)), rows, Losses(), Two(None), Memory())
     assert order == [11, 13]
     assert (holdings.unclassified, holdings.whole) == (2, False)
     (gap,) = holdings.gaps()
@@ -86,7 +98,9 @@ def test_a_node_of_millions_is_counted_in_bounded_memory() -> None:
     holdings = Holdings()
     half = [(f"/file/{number}", number) for number in range(MAXIMUM_DESCRIPTORS // 2)]
     for pid in (1, 2, 3):
-        listing = Listing({Kind.FILE: len(half), Kind.INOTIFY: 1}, [], [*half, ("anon_inode:inotify", 999_999)])
+        listing = Listing(
+            {Kind.FILE: len(half), Kind.INOTIFY: 1}, no_sockets(), [*half, ("anon_inode:inotify", 999_999)]
+        )
         holdings.add(pid, listing)
     assert holdings.size == 3 * (len(half) + 1)
     assert set(holdings.others) == {"anon_inode:inotify"}
@@ -96,8 +110,8 @@ def test_a_node_of_millions_is_counted_in_bounded_memory() -> None:
 def held(*tables: tuple[int, list[tuple[str, int]], list[tuple[int, int]]]) -> Holdings:
     holdings = Holdings()
     for pid, others, socket_fds in tables:
-        holdings.add(pid, Listing({}, socket_fds, others))
-    holdings.holders_of = descriptors._socket_holders(holdings)
+        inodes, numbers = array("Q", [inode for inode, _ in socket_fds]), array("Q", [fd for _, fd in socket_fds])
+        holdings.add(pid, Listing({}, (inodes, numbers), others))
     return holdings
 
 
@@ -105,7 +119,8 @@ def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
     holdings = held((5, [], [(100, 3), (101, 4), (100, 9)]), (6, [], [(100, 3)]), (7, [], [(100, 1)]))
     assert holdings.holders_of == {100: (5, 6, 7), 101: (5,)}
     inside = Dump(
-        tcp=[(10, 100, 0), (1, 0, 5), (6, 0, 0), (5, 0, 0), (3, 0, 0), (1, 555, 7), (99, 101, 0)], udp=[(7, 777, 9)]
+        tcp=tcp((10, 100, 0), (1, 0, 5), (6, 0, 0), (5, 0, 0), (3, 0, 0), (1, 555, 7), (99, 101, 0)),
+        udp=Sockets.of([(7, 777, 9)]),
     )
     groups = sockets.groups(
         ProcRoot("/nowhere"),
@@ -134,7 +149,7 @@ def test_a_socket_that_nobody_names_is_told() -> None:
 
 
 def heard(*listeners: diag.Listener, connections: dict[tuple[int, bytes], int] | None = None) -> list[Listener]:
-    inside = {1: Dump(tcp=[], udp=[], listeners=list(listeners), connections=connections or {})}
+    inside = {1: Dump(tcp=TcpDump(Sockets(), connections or {}), udp=Sockets(), listeners=list(listeners))}
     holdings = held((5, [], [(100, 3)]), (6, [], [(100, 3), (101, 4)]))
     found = room_of_listeners.take(
         ProcRoot("/nowhere"), [row(5), row(6)], holdings, Dumps({1: None}, inside, (), 0.0), Budget(0)
@@ -182,7 +197,8 @@ def test_a_namespace_with_nothing_but_listeners_spares_the_walk(monkeypatch: pyt
     ):
         dump = dumps._look(ProcRoot(), counter, Losses(), with_unix=False, with_pools=False)
         assert len(walks) == expected
-        assert dump.tcp == ([] if expected else [(10, 100, 0)])
+        assert dump.tcp is not None
+        assert list(dump.tcp.sockets) == ([] if expected else [(10, 100, 0)])
 
 
 def test_without_the_sysctls_connections_are_counted_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +243,7 @@ def test_a_long_file_of_watches_is_counted_in_pieces_while_the_budget_lasts(tmp_
 def test_when_a_table_was_missed_a_socket_without_holder_may_have_one() -> None:
     holdings = held()
     holdings.whole = False
-    inside = Dump(tcp=[(1, 555, 0), (1, 0, 0)], udp=[])
+    inside = Dump(tcp=tcp((1, 555, 0), (1, 0, 0)), udp=Sockets())
     groups = sockets.groups(ProcRoot("/nowhere"), [], holdings, Dumps({1: None}, {1: inside}, (), 0.0), Budget(None))
     assert {group.holders for group in groups} == {None, ()}
 

@@ -1,0 +1,175 @@
+"""What earlier sweeps read that the kernel's counters say may still hold.
+
+A table of as many descriptors as before, or a namespace of as many sockets held by the same descriptors, is read anew as
+far as the CPU budget allows, the oldest first. The rest is taken from here, and a gap tells how old it is.
+"""
+
+import time
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from auditor.kernel.procfs.fd import Listing
+from auditor.model import Gap
+
+MAXIMUM_LINKS = 50_000
+"""Descriptors other than sockets that are remembered: each holds a string."""
+
+_LEAST_SHARE = 0.1  # of the unchanged namespaces are listed anew whatever the budget says: all within ten sweeps or so
+
+Local = tuple[int, bytes]
+"""Port, and address in network order."""
+
+
+@dataclass(slots=True)
+class Sockets:
+    """Sockets of one protocol, column by column, for there may be hundreds of thousands.
+
+    Attributes:
+        states: as the kernel numbers them.
+        inodes: 0 where no descriptor holds the socket.
+        queued: bytes.
+    """
+
+    states: bytearray = field(default_factory=bytearray)
+    inodes: "array[int]" = field(default_factory=lambda: array("Q"))
+    queued: "array[int]" = field(default_factory=lambda: array("Q"))
+
+    @classmethod
+    def of(cls, rows: Iterable[tuple[int, int, int]]) -> "Sockets":
+        """Take over (state, inode, queued bytes) of each."""
+        sockets = cls()
+        sockets.extend(rows)
+        return sockets
+
+    def extend(self, rows: Iterable[tuple[int, int, int]]) -> None:
+        """Take over more."""
+        for state, inode, queued in rows:
+            self.states.append(state)
+            self.inodes.append(inode)
+            self.queued.append(queued)
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return zip(self.states, self.inodes, self.queued, strict=True)
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class TcpDump:
+    """What a dump of TCP sockets told.
+
+    Attributes:
+        connections: established ones by the local port and address of a listener.
+        seconds: of CPU it took.
+        at: when, in seconds of the monotonic clock; `None` where none was needed.
+    """
+
+    sockets: Sockets
+    connections: Mapping[Local, int]
+    seconds: float = 0.0
+    at: float | None = None
+
+    @property
+    def age(self) -> float:
+        """Seconds since."""
+        return 0.0 if self.at is None else time.monotonic() - self.at
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    start: int
+    listing: Listing
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Namespace:
+    print: int
+    dump: TcpDump
+
+
+@dataclass(slots=True)
+class Memory:
+    """Carried from sweep to sweep. Holds numbers and words, nothing that would keep a process or a namespace alive."""
+
+    _tables: dict[int, _Table] = field(default_factory=dict)
+    _namespaces: dict[int, _Namespace] = field(default_factory=dict)
+    _links: int = 0
+
+    def table(self, pid: int, start: int, fds: int | None) -> Listing | None:
+        """Return what a process's table held, if it is the same process and has as many descriptors."""
+        known = self._tables.get(pid)
+        return known.listing if known and (known.start, known.listing.size) == (start, fds) else None
+
+    def table_age(self, pid: int) -> float:
+        """Return the seconds since a remembered table was read."""
+        return time.monotonic() - self._tables[pid].at
+
+    def keep_table(self, pid: int, start: int, listing: Listing) -> None:
+        """Remember a table that was read just now, while there is room."""
+        self._forget(pid)
+        if self._links + len(listing.others) <= MAXIMUM_LINKS:
+            self._links += len(listing.others)
+            self._tables[pid] = _Table(start, listing, time.monotonic())
+
+    def keep_only(self, pids: Collection[int]) -> None:
+        """Forget processes that ended."""
+        for pid in self._tables.keys() - pids:
+            self._forget(pid)
+
+    def reusable(self, prints: Mapping[int, int], seconds: float | None) -> dict[int, TcpDump]:
+        """Choose the namespaces that need no dump this time.
+
+        Args:
+            prints: by inode, a number that changes when the namespace's counters or its descriptors do.
+            seconds: of CPU that dumps of unchanged namespaces may take; `None` for no bound.
+        """
+        if seconds is None:
+            return {}
+        unchanged = {
+            inode: known.dump
+            for inode, known in self._namespaces.items()
+            if inode in prints and known.print == prints[inode]
+        }
+        seconds = max(seconds, _LEAST_SHARE * sum(dump.seconds for dump in unchanged.values()))
+        spent = 0.0
+        for inode, dump in sorted(unchanged.items(), key=lambda item: item[1].age, reverse=True):
+            if spent and spent + dump.seconds > seconds:
+                break
+            spent += dump.seconds
+            del unchanged[inode]
+        return unchanged
+
+    def keep_namespaces(self, prints: Mapping[int, int], dumps: Mapping[int, TcpDump]) -> None:
+        """Remember what was found this time, old or new, and forget everything else."""
+        self._namespaces = {
+            inode: _Namespace(prints[inode], dump)
+            for inode, dump in dumps.items()
+            if inode in prints and dump.at is not None
+        }
+
+    def _forget(self, pid: int) -> None:
+        known = self._tables.pop(pid, None)
+        if known:
+            self._links -= len(known.listing.others)
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """How much of what did not change is read again.
+
+    Attributes:
+        seconds: of CPU that dumps of unchanged namespaces may take; `None` for no bound.
+    """
+
+    memory: Memory
+    seconds: float | None
+
+
+def stale(name: str, what: str, ages: Collection[float]) -> Iterator[Gap]:
+    """Say what was not read anew, and how old it is."""
+    if ages:
+        minutes = int(max(ages) // 60) + 1
+        yield Gap(name, f"{what} were not read anew, to spare CPU: up to {minutes} min old", len(ages))
