@@ -45,6 +45,31 @@ def test_what_ended_is_left_out_and_what_is_refused_is_told() -> None:
     assert same.refused == [(4, 1)]
 
 
+@given(
+    objects=st.lists(st.integers(0, 6), min_size=2, max_size=60),
+    deaths=st.lists(st.tuples(st.integers(1, 300), st.integers(0, 59)), max_size=40),
+)
+def test_while_things_end_those_that_stay_are_put_together(objects: list[int], deaths: list[tuple[int, int]]) -> None:
+    things = list(enumerate(objects))
+    compared = 0
+    dead: set[int] = set()
+
+    def compare(one: Thing, other: Thing) -> int:
+        nonlocal compared
+        compared += 1
+        dead.update(name for when, name in deaths if when == compared)
+        return by_object(gone=dead)(one, other)
+
+    same = groups_of_same(things, compare)
+    assert not same.refused
+    living = [[thing for thing in group if thing[0] not in dead] for group in same.known]
+    assert sorted(sorted(group) for group in living if group) == sorted(
+        found
+        for number in set(objects)
+        if (found := [thing for thing in things if thing[1] == number and thing[0] not in dead])
+    )
+
+
 def test_what_never_holds_still_is_unknown_rather_than_wrong() -> None:
     def restless(one: int, other: int) -> int:
         if one != other:
