@@ -55,13 +55,12 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     rows: dict[Owner, list[Process]] = defaultdict(list)
     for process in sample.processes:
         rows[owner_of[process.pid]].append(process)
-    container_of = {pid: place.container for pid, place in places.items()}
     with_own_netns = {owner for netns, owner in answers_for.items() if netns != sample.host_netns}
     owners = tuple(
         owner_usage(
             owner,
             processes,
-            container_of=container_of,
+            place_of=places,
             identity=directory.get(owner.id) if owner.kind is OwnerKind.POD else None,
             descriptions=descriptions(owner),
             sockets=sockets.get(owner),

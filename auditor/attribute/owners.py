@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from auditor.attribute.cgroup import Place
 from auditor.model import (
     ContainerUsage,
     Kind,
@@ -30,7 +31,7 @@ def owner_usage(  # noqa: PLR0913 - one row is made of exactly these
     owner: Owner,
     processes: Sequence[Process],
     *,
-    container_of: Mapping[int, str | None],
+    place_of: Mapping[int, Place],
     identity: PodIdentity | None,
     descriptions: int | None,
     sockets: SocketUse | None,
@@ -39,8 +40,11 @@ def owner_usage(  # noqa: PLR0913 - one row is made of exactly these
     """Add up one owner's processes."""
     names = identity.containers if identity else {}
     by_container: dict[str | None, list[Process]] = defaultdict(list)
+    runtimes: dict[str | None, str | None] = {}
     for process in processes:
-        by_container[container_of[process.pid]].append(process)
+        place = place_of[process.pid]
+        by_container[place.container].append(process)
+        runtimes[place.container] = place.runtime or runtimes.get(place.container)
     return OwnerUsage(
         owner=owner,
         identity=identity,
@@ -53,9 +57,10 @@ def owner_usage(  # noqa: PLR0913 - one row is made of exactly these
         own_netns=own_netns,
         worst=_worst(processes),
         containers=tuple(
-            ContainerUsage(identifier, names.get(identifier or ""), _fds(rows), _worst(rows))
+            ContainerUsage(identifier, names.get(identifier or ""), _fds(rows), _worst(rows), runtimes[identifier])
             for identifier, rows in sorted(by_container.items(), key=lambda item: item[0] or "")
         ),
+        qos=next((qos for process in processes if (qos := place_of[process.pid].qos)), None),
         uids=frozenset(process.uid for process in processes if process.uid is not None and not process.kernel_thread),
     )
 

@@ -105,12 +105,16 @@ class SocketUse:
 
 @dataclass(frozen=True, slots=True)
 class ContainerUsage:
-    """One container of an owner. `id` is `None` for what runs in the pod's cgroup but in no container (shims)."""
+    """One container of an owner. `id` is `None` for what runs in the pod's cgroup but in no container (shims).
+
+    `runtime` is who made it, where its cgroup tells: containerd, cri-o, docker, podman.
+    """
 
     id: str | None
     name: str | None
     fds: int | None
     worst: ProcessUse | None
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,7 @@ class OwnerUsage:
         sockets: distinct sockets, those of its own network namespace without a descriptor included.
         own_netns: whether it has a network namespace that no other owner shares.
         worst: the process nearest to its own limit.
+        qos: a pod's class of service, where its cgroup tells.
         uids: effective users of its processes.
     """
 
@@ -139,6 +144,7 @@ class OwnerUsage:
     own_netns: bool
     worst: ProcessUse | None
     containers: tuple[ContainerUsage, ...] = ()
+    qos: str | None = None
     uids: frozenset[int] = frozenset()
 
 

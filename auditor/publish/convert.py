@@ -257,6 +257,7 @@ def _pod(row: OwnerUsage, assessment: Assessment) -> shape.Pod:
         uid=_name(row.owner.id),
         workload=_name("/".join(identity.workload)) if identity and identity.workload else None,
         host_network=identity.host_network if identity else None,
+        qos_class=row.qos,
         fds_peak=peak.value if peak else None,
         containers=[_container(container) for container in row.containers[:64]],
         **_held(row),
@@ -267,6 +268,7 @@ def _other(row: OwnerUsage) -> shape.Other:
     return shape.Other(
         kind=_outside(row.owner.kind),
         name=_name(row.owner.id) if row.owner.id else None,
+        runtime=next((container.runtime for container in row.containers), None),
         processes=row.processes,
         threads=row.threads,
         **_held(row),
@@ -311,7 +313,12 @@ def _process(process: ProcessUse, containers: Iterable[ContainerUsage]) -> shape
 
 
 def _container(container: ContainerUsage) -> shape.Container:
-    return shape.Container(name=_maybe(_name, container.name), id=_maybe(_name, container.id), fds=container.fds)
+    return shape.Container(
+        name=_maybe(_name, container.name),
+        id=_maybe(_name, container.id),
+        runtime=container.runtime,
+        fds=container.fds,
+    )
 
 
 def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment) -> list[shape.Workload]:

@@ -94,6 +94,7 @@ class Container(_Shape):
 
     name: Name | None = Field(None, description="Absent for a pod's sandbox and where the API is away.")
     id: Name | None = Field(None, description="Bare id. Absent for what runs in the pod's cgroup but in no container.")
+    runtime: Name | None = Field(None, description="Who made it. Absent where its cgroup does not tell.")
     fds: Count | None = Field(None, description="Open file descriptors of its processes.")
 
 
@@ -113,6 +114,9 @@ class Pod(_Holder):
     uid: Name = Field(description="As the pod's cgroup spells it; a static pod's is its config hash.")
     workload: Name | None = Field(None, description="Top owner as kind/name.")
     host_network: bool | None = Field(None, description="Shares the node's network: shows its processes' sockets only.")
+    qos_class: Name | None = Field(
+        None, description="Guaranteed, Burstable or BestEffort. Absent where its cgroup does not tell."
+    )
     fds_peak: Count | None = Field(None, description="Most descriptors in seven days.")
     containers: list[Container] = Field(default_factory=list, max_length=64, description="Its containers.")
 
@@ -122,6 +126,7 @@ class Other(_Holder):
 
     kind: OutsideKind = Field(description="systemd unit, foreign container, the rest, the kernel.")
     name: Name | None = Field(None, description="Unit name or container id.")
+    runtime: Name | None = Field(None, description="Who made the container. Absent where its cgroup does not tell.")
     processes: Count | None = Field(None, description="Processes.")
     threads: Count | None = Field(None, description="Threads.")
 

@@ -37,6 +37,7 @@ def test_a_pod_with_900_of_1000_descriptors_is_named_with_exact_figures(held: di
     worst = one["worstProcess"]
     assert (worst["fds"], worst["softLimit"], worst["hardLimit"], worst["percent"]) == (900, 1000, 1000, 90)
     assert worst["container"] == "app"
+    assert one["qosClass"] == cluster.get("pod", "fds")["status"]["qosClass"]
     assert app(one)["fds"] == 900
 
 

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from cgroup_shapes import SHAPES, Shape
+from cgroup_shapes import HASH, SHAPES, UID, Shape
 
 from auditor.attribute import locate
 from auditor.kernel.procfs import cgroup
@@ -30,6 +30,45 @@ def test_a_shape_names_its_owner(shape: Shape) -> None:
         "unit": (kind, place.owner.id),
     }.get(kind, (kind,))
     assert found == shape.owner
+
+
+@pytest.mark.parametrize(
+    ("name", "qos", "runtime"),
+    [
+        ("cgroupfs v1 guaranteed", "Guaranteed", None),
+        ("cgroupfs v2 burstable", "Burstable", None),
+        ("cgroupfs v1 besteffort", "BestEffort", None),
+        ("systemd v1 guaranteed", "Guaranteed", "containerd"),
+        ("systemd v2 besteffort", "BestEffort", "containerd"),
+        ("the pod's own cgroup, systemd", "Burstable", None),
+        ("static, CRI-O", "Guaranteed", "cri-o"),
+        ("colon form, guaranteed", "Guaranteed", "containerd"),
+        ("colon form, static", "BestEffort", "containerd"),
+        ("outside of a kubepods tree", None, None),
+        ("conmon, systemd", "Burstable", None),
+        ("docker in a pod, systemd", "Burstable", "docker"),
+        ("kind, guaranteed", "Guaranteed", "containerd"),
+        ("kind in podman, container", "Guaranteed", None),
+        ("relative, cgroupfs", None, None),
+        ("relative, with its class", "Burstable", None),
+        ("relative, guaranteed", "Guaranteed", "cri-o"),
+        ("a node in a pod", "Guaranteed", None),
+        ("microk8s", "BestEffort", None),
+        ("Fargate, cluster named", "BestEffort", None),
+        ("docker, cgroupfs", None, "docker"),
+        ("docker, systemd", None, "docker"),
+        ("podman, inner", None, "podman"),
+        ("nerdctl", None, "containerd"),
+        ("ECS task", None, None),
+        ("a daemon", None, None),
+    ],
+)
+def test_the_class_of_service_and_the_runtime_where_the_path_tells(
+    name: str, qos: str | None, runtime: str | None
+) -> None:
+    (shape,) = (shape for shape in SHAPES if shape.name == name)
+    place = locate(cgroup.parse(shape.text.encode()))
+    assert (place.qos, place.runtime) == (qos, runtime)
 
 
 @pytest.fixture(scope="module", params=["stat", "stat and status"])
@@ -69,6 +108,15 @@ def test_every_pod_and_container_of_the_tree_is_listed(audit: Any) -> None:
             assert uid is not None
             expected.setdefault(uid, set()).update({container} if container else set())
     assert listed == expected
+
+
+def test_classes_and_runtimes_are_published(audit: Any) -> None:
+    status = audit["status"]
+    # All shapes are of few pods: the first of each tells.
+    assert {pod["uid"]: pod["qosClass"] for pod in status["pods"]} == {UID: "Guaranteed", HASH: "Burstable"}
+    containers = [one for pod in status["pods"] for one in pod["containers"]]
+    for rows in (containers, [one for one in status["others"] if one["kind"] == "Container"]):
+        assert {one.get("runtime") for one in rows} & {"containerd", "docker", "podman", "cri-o"}
 
 
 def test_the_rest_is_listed_by_its_name(audit: Any) -> None:
