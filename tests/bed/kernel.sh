@@ -33,8 +33,10 @@ fi
 rootfs=$cache/rootfs-${packages//,/-}.tar
 
 # The system and the kernel's modules go into one archive, made once; what is to be run comes with each boot as a second one.
-if [[ ! $kernel/initrd.gz -nt $rootfs || $here/kernel-init.sh -nt $kernel/initrd.gz ]]; then
+initrd=$kernel/initrd-$(cat "$here"/kernel*.sh | sha256sum | cut -c1-12).gz
+if [[ ! -f $initrd ]]; then
   echo "bed: fetching $image" >&2
+  rm -rf "$kernel"
   mkdir -p "$kernel" "$work/deb" "$work/root"
   chmod 755 "$work"
   (cd "$work/deb" && apt-get download --quiet "$image" >/dev/null 2>&1) || fail "apt-get could not download $image"
@@ -49,14 +51,14 @@ if [[ ! $kernel/initrd.gz -nt $rootfs || $here/kernel-init.sh -nt $kernel/initrd
   install -m 755 "$here/kernel-init.sh" "$work/root/init"
   archive "$work/root" >"$work/initrd.gz"
   cp "$work/package/boot/vmlinuz-$release" "$kernel/vmlinuz"
-  mv "$work/initrd.gz" "$kernel/initrd.gz"
+  mv "$work/initrd.gz" "$initrd"
 fi
 exec 9>&-
 
 mkdir -p "$work/boot/work"
 for folder; do cp -a "$folder" "$work/boot/work/"; done
 printf '%s\n' "$script" >"$work/boot/work/run.sh"
-{ cat "$kernel/initrd.gz"; archive "$work/boot"; } >"$work/initrd.gz"
+{ cat "$initrd"; archive "$work/boot"; } >"$work/initrd.gz"
 qemu-system-x86_64 -machine accel=tcg -cpu max -smp 2 -m 3072 -display none -serial stdio -monitor none -nodefaults -no-reboot \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd.gz" -append 'console=ttyS0 quiet panic=-1 rdinit=/init' </dev/null |
   tr -d '\r' | tee "$work/console" | sed --unbuffered -n '/^=== Linux/,$p'

@@ -53,7 +53,9 @@ class Emulations:
     def _prepare(self) -> None:
         """Gather what the tests need beyond the standard library, and the project."""
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--python-version", PYTHON]
-        subprocess.run([*install, "--target", self._folder / "site", "pytest", "pytest-timeout"], check=True)
+        subprocess.run(
+            [*install, "--target", self._folder / "site", "pytest", "pytest-timeout", "pydantic"], check=True
+        )
         (self._folder / "project").mkdir()
         names = ["pyproject.toml", "auditor", "tests/truth"]
         subprocess.run(["cp", "--recursive", "--parents", *names, self._folder / "project"], cwd=PROJECT, check=True)
