@@ -58,8 +58,8 @@ ifneq ($(LEFT_OUT),)
 endif
 
 .PHONY: soak
-soak: $(VENV)/ready ## what takes long: ten minutes of mangled recorded trees
-	SOCKAUDIT_FUZZ_SECONDS=600 $(BIN)/pytest tests/soak -s --timeout=900
+soak: $(VENV)/ready ## what takes long: ten minutes of mangled trees, 2,240 series of half a day
+	SOCKAUDIT_FUZZ_SECONDS=600 SOCKAUDIT_SERIES=160 $(BIN)/pytest tests/soak -s --timeout=900
 
 .PHONY: demo
 demo: ## a real node, helm install, kubectl get sockaudits; leaves it running

@@ -74,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
     agent.add_argument("--context", help="kubeconfig context; inside a cluster the service account is used")
 
+    replay = commands.add_parser(
+        "replay",
+        help="what would have been found in a recording, and when",
+        description="Runs memory and rules over a recording, as `sockaudit scan --count 0 -o json > FILE` makes one.",
+    )
+    replay.set_defaults(run=_replay)
+    replay.add_argument("file", metavar="FILE", help="one audit a line")
+    replay.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+    replay.add_argument("--thresholds", metavar="FILE", help="try others: LIMIT: {warning: PERCENT, critical: PERCENT}")
+
     capture = commands.add_parser(
         "capture",
         help="save what an audit reads, for a bug report",
@@ -126,6 +136,16 @@ def _agent(arguments: argparse.Namespace) -> int:
             context=arguments.context,
         )
     )
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from auditor.replay import RecordingError, run  # noqa: PLC0415
+    from auditor.thresholds import ThresholdsError  # noqa: PLC0415
+
+    try:
+        return run(arguments.file, arguments.output, arguments.thresholds)
+    except (RecordingError, ThresholdsError) as error:
+        return _fail(str(error))
 
 
 def _capture(arguments: argparse.Namespace) -> int:

@@ -1,8 +1,10 @@
 """Evaluate: a table of limits and the rules over it. Pure; knows owners and figures, not the kernel that states them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from auditor.evaluate.limits import LIMITS, MOMENTARY
+from auditor.evaluate import leaks
+from auditor.evaluate.leaks import LEAKS
+from auditor.evaluate.limits import LIMITS, MOMENTARY, LimitRow
 from auditor.evaluate.rules import Policy, finding_id, judge, without_reading
 from auditor.model import (
     Assessment,
@@ -16,12 +18,18 @@ from auditor.model import (
     Subject,
     Verdict,
 )
-from auditor.remember import History
+from auditor.remember import History, reading_id
 
-__all__ = ["LIMITS", "MOMENTARY", "Policy", "assess"]
+__all__ = ["LEAKS", "LIMITS", "MOMENTARY", "LimitRow", "Policy", "assess", "changes"]
 
 
-def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tuple[Assessment, History]:
+def assess(
+    usage: NodeUsage,
+    history: History,
+    policy: Policy,
+    now: float,
+    recorded: Sequence[tuple[LimitRow, Reading]] | None = None,
+) -> tuple[Assessment, History]:
     """Judge one moment.
 
     Args:
@@ -29,23 +37,27 @@ def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tu
         history: what is remembered of earlier sweeps.
         policy: thresholds and what this installation promises to see.
         now: seconds since the epoch.
+        recorded: the readings, where an object tells them; else they are taken from the usage.
 
     Returns:
         The assessment, and the history for the next sweep.
     """
-    readings: list[Reading] = []
-    findings: list[Finding] = []
-    seen: list[str] = []
-    for row in LIMITS:
-        of_row = list(row.read(usage))
-        if not of_row and row.id not in usage.missing:  # one that says nothing at all is unknown, not absent
-            of_row = [Reading(row.id, "node", "node", None, None)]
-        readings += of_row
-        for reading in of_row:
-            seen.append(finding_id(row, reading))
-            finding = judge(row, reading, history, policy.of(row, reading), now)
-            if finding:
-                findings.append(finding)
+    judged = [(row, reading) for row in LIMITS for reading in _read(row, usage)] if recorded is None else recorded
+    readings = [reading for _, reading in judged]
+    growing = [(row, reading) for row in LEAKS for reading in row.read(usage)]
+    lasting = (reading for row, reading in judged if row.id not in MOMENTARY)
+    history = history.follow(
+        {reading_id(one): one for one in (*lasting, *(reading for _, reading in growing))}.values(), now
+    )
+    owners = {row.owner: row for row in usage.owners}
+    found = [judge(row, reading, history, policy.of(row, reading), now) for row, reading in judged]
+    found += [
+        leaks.judge(row, reading, history, now, owners.get(reading.subject.owner) if reading.subject.owner else None)
+        for row, reading in growing
+    ]
+    findings = [finding for finding in found if finding]
+    seen = [finding_id(row, reading) for row, reading in judged]
+    seen += [leaks.finding_id(row, reading) for row, reading in growing]
     findings += without_reading(usage, history, [*seen, _INCOMPLETE])
     unjudged = _unjudged(readings, usage.gaps)
     unreadable = unjudged & policy.promised
@@ -57,16 +69,33 @@ def assess(usage: NodeUsage, history: History, policy: Policy, now: float) -> tu
         verdict=_verdict(findings, unreadable),
         readings=tuple(readings),
         findings=tuple(findings),
-        events=tuple(_changes(history.findings.values(), findings, now)),
+        events=tuple(changes(history.findings.values(), findings, now)),
         unreadable=unreadable,
         unjudged=unjudged,
         peaks={key: window.peak for key, window in history.peaks.items()},
         fds_peaks={owner: window.peak for owner, window in history.fds_peaks.items()},
+        ends=_ends(readings, history),
     )
     return assessment, history.conclude(findings, readings)
 
 
 _INCOMPLETE = "AuditIncomplete/node"
+
+
+def _ends(readings: Iterable[Reading], history: History) -> dict[tuple[str, str], float]:
+    trends = ((one, history.trends.get(reading_id(one))) for one in readings)
+    return {
+        (reading.limit, reading.scope): end
+        for reading, trend in trends
+        if trend and trend.firm and (end := trend.exhausts_at(reading.maximum)) is not None
+    }
+
+
+def _read(row: LimitRow, usage: NodeUsage) -> list[Reading]:
+    found = list(row.read(usage))
+    if not found and row.id not in usage.missing:  # one that says nothing at all is unknown, not absent
+        return [Reading(row.id, "node", "node", None, None)]
+    return found
 
 
 def _unjudged(readings: Iterable[Reading], gaps: Iterable[Gap]) -> frozenset[str]:
@@ -98,18 +127,18 @@ def _verdict(findings: Iterable[Finding], unreadable: frozenset[str]) -> Verdict
     return Verdict.UNKNOWN if unreadable else Verdict.OK
 
 
-def _changes(before: Iterable[Finding], after: Iterable[Finding], now: float) -> Iterator[Event]:
-    """Say what changed. An Info finding makes no event: it is nobody's emergency."""
-    earlier = {finding.id: finding for finding in before}
-    current = {finding.id: finding for finding in after}
+def changes(
+    before: Iterable[Finding], after: Iterable[Finding], now: float, least: Severity = Severity.WARNING
+) -> Iterator[Event]:
+    """Say what changed. An Info finding is nobody's emergency, so it makes no event unless it is asked for."""
+    earlier = {finding.id: finding for finding in before if finding.severity >= least}
+    current = {finding.id: finding for finding in after if finding.severity >= least}
     for finding in current.values():
         previous = earlier.get(finding.id)
-        if finding.severity is Severity.INFO:
-            continue
         if previous is None:
             yield Event(now, Change.OPENED, finding)
         elif finding.severity > previous.severity:
             yield Event(now, Change.WORSENED, finding)
     for finding in earlier.values():
-        if finding.id not in current and finding.severity is not Severity.INFO:
+        if finding.id not in current:
             yield Event(now, Change.CLOSED, finding)

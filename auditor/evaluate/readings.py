@@ -18,6 +18,7 @@ from auditor.model import (
     SocketUse,
     Subject,
     TaskLimit,
+    TcpState,
     UserUsage,
 )
 from auditor.model.words import bounded, clean, owner_name
@@ -46,6 +47,22 @@ def process_fds(usage: NodeUsage) -> Iterator[Reading]:
                 maximum=worst.soft_limit,
                 subject=Subject(row.owner, row.identity, container.name or container.id, worst),
             )
+
+
+def close_wait(usage: NodeUsage) -> Iterator[Reading]:
+    """Sockets in CLOSE_WAIT of each owner against the soft limit of its worst process: each is one of its descriptors."""
+    for row in usage.owners:
+        tcp = row.sockets.tcp if row.sockets else None
+        if row.owner.kind is OwnerKind.KERNEL or row.worst is None or tcp is None:
+            continue
+        yield Reading(
+            limit="close-wait",
+            key=_owner_key(row),
+            scope=owner_name(row.owner, row.identity),
+            used=tcp.get(TcpState.CLOSE_WAIT, 0),
+            maximum=row.worst.soft_limit,
+            subject=Subject(row.owner, row.identity, None, row.worst),
+        )
 
 
 def file_handles(usage: NodeUsage) -> Iterator[Reading]:

@@ -40,6 +40,23 @@ def process_fds(reading: Reading) -> str:
     )
 
 
+def fd_leak(reading: Reading) -> str:
+    """Restart the pod before the end; a higher limit only puts it off."""
+    what = "pod" if reading.subject.owner is not None and reading.subject.owner.kind is OwnerKind.POD else "program"
+    return (
+        f"restart the {what} before the end, which frees them, and find what it opens and never closes; "
+        "a higher limit only puts the end off"
+    )
+
+
+def close_wait_leak(_reading: Reading) -> str:
+    """The application closes what its peer has closed: no setting of the kernel does."""
+    return (
+        "no sysctl ends CLOSE_WAIT: the application has to close a connection once it reads its end (look at timeouts "
+        "and at error paths of its client or pool); a restart frees what has leaked so far"
+    )
+
+
 def file_handles(reading: Reading) -> str:
     """fs.file-max, at the price of about 1 KiB of kernel memory for each description in use."""
     wanted = _doubled(reading.maximum, 65_536)

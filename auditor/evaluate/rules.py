@@ -63,9 +63,15 @@ def judge(
         scope=reading.scope,
         used=reading.used,
         maximum=reading.maximum,
+        exhausts_at=_end(reading, history),
         consumers=reading.consumers,
         affected=reading.affected,
     )
+
+
+def _end(reading: Reading, history: History) -> float | None:
+    trend = history.trends.get(reading_id(reading))
+    return trend.exhausts_at(reading.maximum) if trend else None
 
 
 def _severity(percent: int, thresholds: tuple[int, int | None], before: Severity | None) -> Severity | None:

@@ -1,7 +1,54 @@
 """One sentence a finding: who, how much of what, and what happens next."""
 
-from auditor.model import Reading
-from auditor.model.words import clean, count, limit, owner_name
+from auditor.model import Kind, OwnerUsage, Reading, TcpState
+from auditor.model.words import clean, count, duration, limit, owner_name
+from auditor.remember import Trend
+
+_PER_MINUTE, _PER_HOUR, _PER_DAY = 60, 3600, 86_400
+
+
+def fd_leak(reading: Reading, trend: Trend, now: float, owner: OwnerUsage | None) -> str:
+    """Who, how much, how fast, until when, and what most of it is."""
+    return f"{process_fds(reading)}, {_growth(reading, trend, now)}{_mostly(owner)}"
+
+
+def close_wait_leak(reading: Reading, trend: Trend, now: float, _owner: OwnerUsage | None) -> str:
+    """Who, how many, how fast, until when."""
+    subject = reading.subject
+    return (
+        f"{owner_name(subject.owner, subject.identity)} holds {count(reading.used or 0)} sockets in CLOSE_WAIT, "
+        f"{_growth(reading, trend, now)}: the peers have closed, the application does not"
+    )
+
+
+def _growth(reading: Reading, trend: Trend, now: float) -> str:
+    """As in `+402/min for 2 h; full in about 31 min`."""
+    pace = next(
+        f"+{count(round(trend.per_second * seconds))}/{unit}"
+        for seconds, unit in ((_PER_MINUTE, "min"), (_PER_HOUR, "h"), (_PER_DAY, "day"))
+        if trend.per_second * seconds >= 1 or unit == "day"
+    )
+    words = f"{pace} for {duration(trend.span)}"
+    end = trend.exhausts_at(reading.maximum)
+    return words if end is None else f"{words}; full in about {duration(max(0.0, end - now))}"
+
+
+def _mostly(owner: OwnerUsage | None) -> str:
+    """What at least half of the descriptors are, and the state most of the sockets are in."""
+    kinds = owner.kinds if owner else None
+    total = sum(kinds.values()) if kinds else 0
+    if owner is None or not kinds or not total:
+        return ""
+    kind = max(kinds, key=lambda one: kinds[one])
+    if 2 * kinds[kind] < total:
+        return ""
+    what = {Kind.FILE: "files", Kind.SOCKET: "sockets", Kind.PIPE: "pipes"}.get(kind, kind.value)
+    tcp = owner.sockets.tcp if owner.sockets else None
+    if kind is Kind.SOCKET and tcp and 2 * max(tcp.values()) >= kinds[kind]:
+        state = max(tcp, key=lambda one: tcp[one])
+        if state is not TcpState.TIME_WAIT:
+            what = f"TCP sockets, most of them in {state.name}"
+    return f". {kinds[kind] * 100 // total} % are {what}"
 
 
 def process_fds(reading: Reading) -> str:

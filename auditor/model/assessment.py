@@ -38,6 +38,7 @@ class Assessment:
         unjudged: ids of all limits that could not be read, promised or not.
         peaks: by (limit, scope) as the readings name them.
         fds_peaks: the most descriptors each pod held.
+        ends: when a limit runs out, where a trend is worth trusting: seconds since the epoch by (limit, scope).
     """
 
     verdict: Verdict
@@ -48,6 +49,7 @@ class Assessment:
     unjudged: frozenset[str] = frozenset()
     peaks: Mapping[tuple[str, str], Peak] = field(default_factory=dict)
     fds_peaks: Mapping[Owner, Peak] = field(default_factory=dict)
+    ends: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ def _status(  # noqa: PLR0913, PLR0917
     return shape.Status(
         observed_at=timestamp(sample.at),
         verdict=assessment.verdict.value,
-        summary=_summary(assessment, shown, pods),
+        summary=_summary(assessment, shown, pods, sample.at),
         node=_node(sample, usage, node),
         limits=[_limit(reading, assessment) for reading in shown[: caps.limits]],
         limits_truncated=_left_out(shown, caps.limits),
@@ -128,7 +128,7 @@ def _status(  # noqa: PLR0913, PLR0917
         workloads_truncated=_left_out(workloads, caps.workloads),
         listeners=[_listener(one, identities.get(one.owner)) for one in listeners[: caps.listeners]],
         listeners_truncated=_left_out(listeners, caps.listeners),
-        findings=[_finding(finding) for finding in assessment.findings[: caps.findings]],
+        findings=[to_finding(finding) for finding in assessment.findings[: caps.findings]],
         findings_truncated=_left_out(assessment.findings, caps.findings),
         conditions=conditions(assessment, usage, timestamp(sample.at), previous),
         coverage=_coverage(sample, usage, interval, caps),
@@ -167,15 +167,18 @@ def _fullest_first(readings: Iterable[Reading]) -> list[Reading]:
     return sorted(readings, key=lambda reading: -1 if reading.percent is None else reading.percent, reverse=True)
 
 
-def _summary(assessment: Assessment, shown: Sequence[Reading], pods: Sequence[OwnerUsage]) -> shape.Summary:
+def _summary(assessment: Assessment, shown: Sequence[Reading], pods: Sequence[OwnerUsage], now: float) -> shape.Summary:
     found = {(finding.limit, finding.scope) for finding in assessment.findings}
     judged = [one for one in shown if one.limit not in MOMENTARY or (one.limit, one.scope) in found]
     worst = judged[0] if judged and judged[0].percent is not None else None
+    end = assessment.ends.get((worst.limit, worst.scope)) if worst else None
     severities = [finding.severity.label for finding in assessment.findings]
     return shape.Summary(
         limit=worst.limit if worst else None,
         scope=_text(worst.scope) if worst else None,
         percent=worst.percent if worst else None,
+        exhausts_at=_maybe(timestamp, end),
+        full_in=None if end is None else full_in(end - now),
         top_pod=_top_pod(pods[0]) if pods else None,
         findings=len(severities),
         warning=severities.count("Warning"),
@@ -225,6 +228,7 @@ def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
         peak=peak.value if peak else None,
         peak_at=timestamp(peak.at) if peak else None,
         peak_since=timestamp(peak.since) if peak else None,
+        exhausts_at=_maybe(timestamp, assessment.ends.get((reading.limit, reading.scope))),
     )
 
 
@@ -362,7 +366,8 @@ def _listener(one: ListenerUsage, identity: PodIdentity | None) -> shape.Listene
     )
 
 
-def _finding(finding: Finding) -> shape.Finding:
+def to_finding(finding: Finding) -> shape.Finding:
+    """Write one finding."""
     return shape.Finding(
         id=_text(finding.id),
         rule=finding.rule,

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from inspect import getdoc
 from typing import Any
 
-from auditor.evaluate import LIMITS
+from auditor.evaluate import LEAKS, LIMITS
+from auditor.evaluate.leaks import WARNING_PERCENT, WARNING_SECONDS
 from auditor.evaluate.limits import URGENT_PERCENT, LimitRow
 from auditor.evaluate.rules import HYSTERESIS_POINTS
 from auditor.publish.crd import definition, schema
@@ -118,6 +119,15 @@ def _rules() -> Iterator[str]:
         yield f"### {row.rule}\n"
         yield f"{_sentence(row.title)} Warning at {row.warning} %{critical}.{steady}\n"
         yield f"To change: {getdoc(row.remedy)}\n"
+    for leak in LEAKS:
+        yield f"### {leak.rule}\n"
+        yield (
+            f"{_sentence(leak.title)} Info, without an event, until {WARNING_PERCENT} % of the limit is used or its end "
+            f"is within {WARNING_SECONDS // 3600:.0f} h; then Warning, once the line is clear: for hours, or nearer to its "
+            "end than to its begin. It closes when growth was not seen for an hour, or at once when what leaked is given "
+            "back.\n"
+        )
+        yield f"To change: {getdoc(leak.remedy)}\n"
     yield "### AuditIncomplete\n"
     yield (
         "A limit that this installation promises to read could not be read, so the verdict is Unknown unless something "

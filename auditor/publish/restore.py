@@ -83,6 +83,7 @@ def _finding(one: shape.Finding) -> Finding:
         scope=one.scope,
         used=one.used,
         maximum=one.limit,
+        exhausts_at=epoch(one.exhausts_at) if one.exhausts_at else None,
     )
 
 

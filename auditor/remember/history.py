@@ -6,9 +6,13 @@ from typing import TypeVar
 
 from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, Reading
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
+from auditor.remember.series import Series
+from auditor.remember.trend import Trend, follow
 
 K = TypeVar("K")
 
+_FORGET_SECONDS = 3600.0
+_SERIES_MAX = 2_000  # some five kilobytes each after a day
 _PEAKS_MAX = 4_000  # scopes come and go with pods; the oldest go first
 
 
@@ -26,12 +30,16 @@ class History:
         percents: the previous sweep's percentages by reading.
         peaks: by (limit, scope).
         fds_peaks: the most descriptors of each pod that is still there.
+        series: figures whose growth is watched, by reading.
+        trends: those that grow.
     """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
     percents: Mapping[str, int] = field(default_factory=dict)
     peaks: Mapping[tuple[str, str], PeakWindow] = field(default_factory=dict)
     fds_peaks: Mapping[Owner, PeakWindow] = field(default_factory=dict)
+    series: Mapping[str, Series] = field(default_factory=dict)
+    trends: Mapping[str, Trend] = field(default_factory=dict)
 
     @classmethod
     def restored(
@@ -84,6 +92,24 @@ class History:
             if window:
                 fds_peaks[row.owner] = window
         return replace(self, peaks=peaks, fds_peaks=fds_peaks)
+
+    def follow(self, readings: Iterable[Reading], now: float) -> "History":
+        """Return the history with one more value of each figure whose growth is watched.
+
+        A figure that was not read for an hour is forgotten: its pod is gone.
+        """
+        series = {key: one for key, one in self.series.items() if now - one.at < _FORGET_SECONDS}
+        trends = {key: trend for key, trend in self.trends.items() if key in series}
+        for reading in readings:
+            key = reading_id(reading)
+            if reading.used is None or (key not in series and len(series) >= _SERIES_MAX):
+                continue
+            series[key] = series.get(key, Series(now)).observe(reading.used, now)
+            maximum = reading.maximum if isinstance(reading.maximum, int) else None
+            trend = follow(trends.pop(key, None), series[key], maximum)
+            if trend:
+                trends[key] = trend
+        return replace(self, series=series, trends=trends)
 
     def conclude(self, findings: Iterable[Finding], readings: Iterable[Reading]) -> "History":
         """Return the history that the next sweep starts from."""

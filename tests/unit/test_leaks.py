@@ -1,0 +1,109 @@
+"""The rules over trends, from a figure sweep by sweep to a finding and its end."""
+
+from collections.abc import Iterator
+
+from samples import CONTAINER, POD_A, in_pod, process, sample
+
+from auditor.attribute import attribute
+from auditor.evaluate import Policy, assess, changes
+from auditor.model import Assessment, Change, Finding, Kind, PodIdentity, Severity, SocketGroup, TcpState
+from auditor.remember import History
+
+NAMES = {POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"})}
+NETNS = 7
+
+
+class Node:
+    """A node with one pod, swept every 30 s."""
+
+    def __init__(self, history: History | None = None, now: float = 1000.0) -> None:
+        self.now = now
+        self.history = history or History()
+
+    def sweep(self, fds: int, close_wait: int = 0, limit: int = 4096) -> Assessment:
+        held = process(
+            9, in_pod(POD_A), fds=fds, soft_limit=limit, netns=NETNS, kinds={Kind.SOCKET: fds}, command="java"
+        )
+        sockets = [SocketGroup(NETNS, "tcp", TcpState.CLOSE_WAIT, (9,), close_wait)] if close_wait else []
+        usage = attribute(sample([process(1), held], sockets), NAMES)
+        self.now += 30
+        assessment, self.history = assess(usage, self.history, Policy(), self.now)
+        return assessment
+
+    def leak(self, sweeps: int, start: float, per_sweep: float, **fields: int) -> Iterator[Assessment]:
+        for turn in range(sweeps):
+            yield self.sweep(int(start + turn * per_sweep), **fields)
+
+
+def of(rule: str, assessment: Assessment) -> Finding | None:
+    return next((one for one in assessment.findings if one.rule == rule), None)
+
+
+def test_a_leak_is_information_then_a_warning_and_names_pace_end_and_kind() -> None:
+    node = Node()
+    first = warned = None
+    for assessment in node.leak(1500, 100, 1, limit=4096):
+        found = of("FDLeak", assessment)
+        first = first or found
+        if found and found.severity is Severity.WARNING and warned is None:
+            warned = found
+    assert first is not None
+    assert first.severity is Severity.INFO
+    assert first.id == f"FDLeak/pod/{POD_A}/app"
+    assert "shop/cart-0 (app, pid 9 java) holds 2" in first.message
+    assert ", +2/min for 5" in first.message
+    assert "100 % are sockets" in first.message
+    assert warned is not None
+    assert warned.since == first.since
+    assert warned.percent is not None
+    assert warned.percent < 80, "before the limit's own rule"
+    true_end = 1000 + 30 * (4096 - 100)
+    for found in (first, warned):
+        assert found.exhausts_at is not None
+        assert abs(found.exhausts_at - true_end) < 0.05 * true_end
+    assert "restart the pod before the end" in warned.remedy
+
+
+def test_what_leaked_and_is_given_back_is_closed_at_once() -> None:
+    node = Node()
+    *_, last = node.leak(400, 500, 2)
+    open_now = of("FDLeak", last)
+    assert open_now is not None
+    after = node.sweep(100)
+    assert of("FDLeak", after) is None
+    (event,) = changes([open_now], after.findings, node.now, Severity.INFO)
+    assert (event.change, event.finding.rule) == (Change.CLOSED, "FDLeak")
+
+
+def test_a_level_is_no_leak_and_an_unknown_figure_closes_nothing() -> None:
+    node = Node()
+    assert all(of("FDLeak", one) is None for one in node.leak(400, 3000, 0))
+
+
+def test_a_restored_finding_waits_until_growth_could_be_seen_again() -> None:
+    node = Node()
+    *_, last = node.leak(400, 500, 2)
+    open_before = of("FDLeak", last)
+    assert open_before is not None
+    again = Node(History.restored([open_before], {}, {}), node.now)
+    for assessment in again.leak(100, 1300, 2):
+        found = of("FDLeak", assessment)
+        assert found is not None
+        assert (found.since, found.id) == (open_before.since, open_before.id)
+    levelled = Node(History.restored([open_before], {}, {}), node.now)
+    *_, end = levelled.leak(200, 1300, 0)
+    assert of("FDLeak", end) is None
+    dropped = Node(History.restored([open_before], {}, {}), node.now)
+    assert of("FDLeak", dropped.sweep(200)) is None
+
+
+def test_close_wait_that_grows_is_told_apart() -> None:
+    node = Node()
+    found = None
+    for turn in range(300):
+        found = of("CloseWaitLeak", node.sweep(600, close_wait=20 + turn)) or found
+    assert found is not None
+    assert found.message.startswith("shop/cart-0 holds ")
+    assert "sockets in CLOSE_WAIT, +2/min for " in found.message
+    assert of("FDLeak", node.sweep(600, close_wait=320)) is None, "the descriptors themselves do not grow"
+    assert "no sysctl ends CLOSE_WAIT" in found.remedy

@@ -1,0 +1,109 @@
+"""Recordings: the same again, what is left out, and thresholds from a file."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SOCKAUDIT = (sys.executable, "-m", "auditor.cli", "replay")
+BEGAN = 1_790_000_000
+
+
+def audit(turn: int, fds: int, limit: int = 4096, **status: Any) -> str:
+    worst = {"pid": 7, "command": "java", "container": "app", "fds": fds, "softLimit": limit}
+    pod = {"namespace": "shop", "name": "cart", "uid": "u1", "fds": fds, "worstProcess": worst, "new": [1]}
+    observed = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(BEGAN + 30 * turn))
+    limits = [{"name": "pids", "scope": "node", "used": 10, "limit": 100, "limitState": "Known"}, {"name": "later"}]
+    return json.dumps(
+        {"metadata": {"name": "a"}, "status": {"observedAt": observed, "limits": limits, "pods": [pod]} | status}
+    )
+
+
+def replay(path: Path, *options: object) -> subprocess.CompletedProcess[str]:
+    command = [*SOCKAUDIT, str(path), *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def leak(tmp_path: Path) -> Path:
+    path = tmp_path / "rec.jsonl"
+    path.write_text("".join(audit(turn, 300 + 2 * turn) + "\n" for turn in range(1500)))
+    return path
+
+
+def test_a_recording_tells_what_would_have_been_found_and_when(leak: Path) -> None:
+    done = replay(leak, "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(line.keys() == {"time", "node", "event", "finding"} for line in lines)
+    leaks = [line for line in lines if line["finding"]["rule"] == "FDLeak"]
+    assert [(one["event"], one["finding"]["severity"]) for one in leaks] == [
+        ("opened", "Info"),
+        ("worsened", "Warning"),
+    ]
+    end = time.strftime("%Y-%m-%dT%H:", time.gmtime(BEGAN + 30 * (4096 - 300) // 2))
+    assert leaks[0]["finding"]["exhaustsAt"].startswith(end)
+    assert leaks[0]["finding"]["subject"]["name"] == "cart"
+    (high,) = (one for one in lines if one["finding"]["rule"] == "ProcessFDsHigh")
+    assert leaks[1]["time"] < high["time"], "before the limit's own rule"
+    table = replay(leak).stdout.splitlines()
+    assert len(table) == len(lines)
+    assert "opened  Info  FDLeak  shop/cart (app, pid 7 java) holds" in table[0]
+
+
+def test_twice_the_same_gives_the_same_bytes(leak: Path) -> None:
+    assert replay(leak, "-o", "json").stdout == replay(leak, "-o", "json").stdout
+
+
+def test_what_cannot_be_used_is_said_and_the_rest_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "rec.jsonl"
+    bad = ["{half", "[]", '{"status": {}}', audit(1, 10), audit(3, 10, pods=[{"uid": 7}]), "[" * 100_000]
+    good = [audit(0, 4000), "", audit(2, 4000), audit(1, 1)]
+    path.write_text("\n".join([*good, *bad, audit(500, 4000)]))
+    done = replay(path)
+    assert done.returncode == 0
+    assert [line.split(" is ")[0] for line in done.stderr.splitlines()] == [
+        f"sockaudit: line {number}" for number in (4, 5, 6, 7, 8, 9, 10)
+    ]
+    assert "Traceback" not in done.stderr
+    assert "Critical  ProcessFDsHigh" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("process-fds: {warning: 120}", "process-fds.warning: Input should be less than or equal to 100"),
+        ("process-fds: {warning: 50, critical: 40}", "critical is below warning"),
+        ("nothing: {warning: 50}", "there is no limit nothing; there are aio, "),
+        ("process-fds: {warning: 50, soon: 1}", "process-fds.soon: Extra inputs are not permitted"),
+        ("a: b: c", "mapping values are not allowed here"),
+        ("", "Input should be a valid dictionary"),
+    ],
+)
+def test_bad_thresholds_are_one_line(tmp_path: Path, leak: Path, text: str, says: str) -> None:
+    path = tmp_path / "thresholds.yaml"
+    path.write_text(text)
+    done = replay(leak, "--thresholds", path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
+def test_other_thresholds_find_other_things(tmp_path: Path, leak: Path) -> None:
+    path = tmp_path / "thresholds.json"
+    path.write_text('{"pids": {"warning": 10}, "process-fds": {"warning": 70, "critical": 75}}')
+    found = replay(leak, "--thresholds", path).stdout
+    assert "Warning  PIDsHigh" in found
+    assert "Critical  ProcessFDsHigh" in found
+
+
+def test_a_file_without_audits_is_an_error(tmp_path: Path) -> None:
+    for path in (tmp_path / "none", tmp_path / "empty"):
+        done = replay(path)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        (tmp_path / "empty").write_text("")
