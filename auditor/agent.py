@@ -19,7 +19,7 @@ from auditor.kube.directory import directory
 from auditor.kube.node import read_node
 from auditor.kube.pods import PodWatch
 from auditor.kube.writer import EventWriter, NodeGoneError, ObjectWriter
-from auditor.model import Assessment, Finding, NodeInfo
+from auditor.model import Assessment, Finding, Gap, NodeInfo
 from auditor.publish import cadence
 from auditor.publish import object as shape
 from auditor.publish.convert import to_status
@@ -29,6 +29,7 @@ from auditor.publish.metrics import Metrics, OwnUse
 from auditor.publish.restore import Restored, restore
 from auditor.remember import History
 from auditor.sweep import Memory, SweepError, sweep
+from auditor.thresholds import Watched
 
 LOG = logging.getLogger(__name__)
 LONGEST_INTERVAL_SECONDS = 300.0
@@ -50,6 +51,7 @@ class AgentSettings:
         procfs: root of the host's procfs.
         pod_logs: the kubelet's log folder.
         context: kubeconfig context; inside a cluster the service account is used.
+        thresholds: a file of them, which may change at any time.
     """
 
     node_name: str
@@ -60,6 +62,7 @@ class AgentSettings:
     procfs: str = "/proc"
     pod_logs: str = "/var/log/pods"
     context: str | None = None
+    thresholds: str | None = None
 
 
 def run(settings: AgentSettings) -> int:
@@ -104,7 +107,7 @@ class Agent:
         self.metrics = Metrics()
         self._settings = settings
         self._root = ProcRoot(settings.procfs)
-        self._policy = Policy()
+        self._thresholds = Watched(settings.thresholds)
         self._history = History()
         self._memory = Memory()
         self._states = journal.States()
@@ -165,9 +168,10 @@ class Agent:
         sample = sweep(self._root, cpu_seconds=allowed, memory=self._memory)
         known = directory(self._settings.pod_logs, self._watch)
         usage = attribute(sample, known.pods)
-        usage = replace(usage, gaps=(*usage.gaps, *known.gaps))
-        assessment, self._history = assess(usage, self._history, self._policy, time.time())
         publisher = self._publisher
+        thresholds = self._thresholds.of(publisher.node.all_labels if publisher else {})
+        usage = replace(usage, gaps=(*usage.gaps, *known.gaps, *self._bad_thresholds()))
+        assessment, self._history = assess(usage, self._history, Policy(thresholds), time.time())
         status = to_status(
             sample,
             usage,
@@ -182,6 +186,13 @@ class Agent:
         if publisher:
             publisher.publish(status, assessment)
         self._stretch()
+
+    def _bad_thresholds(self) -> tuple[Gap, ...]:
+        if self._thresholds.trouble is None:
+            self._states.fine("thresholds")
+            return ()
+        self._states.trouble("thresholds", self._thresholds.trouble)
+        return (Gap("thresholds", f"the last good thresholds stay in force: {self._thresholds.trouble}"),)
 
     def _stretch(self) -> None:
         """Keep the average within the budget: what a turn cost decides how soon the next may come."""

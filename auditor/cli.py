@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument(
         "--metrics-address", type=_address, default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes"
     )
+    agent.add_argument("--thresholds", metavar="FILE", help="others than the tables', by limit and node labels")
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
     agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
     agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
@@ -133,6 +134,7 @@ def _agent(arguments: argparse.Namespace) -> int:
             publish=not arguments.no_publish,
             procfs=arguments.procfs,
             pod_logs=arguments.pod_logs,
+            thresholds=arguments.thresholds,
             context=arguments.context,
         )
     )

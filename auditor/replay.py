@@ -37,7 +37,7 @@ from auditor.publish import object as shape
 from auditor.publish.convert import to_finding
 from auditor.publish.when import epoch, timestamp
 from auditor.remember import History
-from auditor.thresholds import first_complaint, read_thresholds
+from auditor.thresholds import complaint, read_thresholds
 
 _LONGEST_LINE = 64 << 20
 _ROWS = {row.id: row for row in LIMITS}
@@ -71,9 +71,7 @@ class Replay:
             try:
                 node, now, status = _parse(line)
             except (ValueError, RecursionError) as error:
-                self.complaints.append(
-                    f"line {number} is no SockAudit object and is left out: {first_complaint(error)}"
-                )
+                self.complaints.append(f"line {number} is no SockAudit object and is left out: {complaint(error)}")
                 continue
             before, history = self._histories.get(node, (0.0, History()))
             if now <= before:
@@ -96,7 +94,7 @@ def run(path: str, output: str, thresholds: str | None) -> int:
     Raises:
         RecordingError: the file cannot be used at all. ThresholdsError: the thresholds cannot.
     """
-    replay = Replay(Policy(read_thresholds(thresholds) if thresholds else {}, promised=frozenset()))
+    replay = Replay(Policy(read_thresholds(thresholds).of({}) if thresholds else {}, promised=frozenset()))
     try:
         with open(path, encoding="utf-8", errors="replace") as file:
             for node, event in replay.lines(iter(lambda: file.readline(_LONGEST_LINE), "")):
@@ -105,8 +103,8 @@ def run(path: str, output: str, thresholds: str | None) -> int:
         raise RecordingError(
             f"{clean(path)} cannot be read: {error.strerror}. Name a file of recorded audits."
         ) from None
-    for complaint in replay.complaints[:20]:
-        sys.stderr.write(f"sockaudit: {complaint}\n")
+    for line in replay.complaints[:20]:
+        sys.stderr.write(f"sockaudit: {line}\n")
     if not replay.audits:
         raise RecordingError(
             f"{clean(path)} holds no audit: record with `sockaudit scan --count 0 -o json > {clean(path)}`."

@@ -1,63 +1,133 @@
-"""Thresholds that take the place of the tables': a file of `LIMIT: {warning: PERCENT, critical: PERCENT}`."""
+"""Thresholds in place of the tables': from a file, for all nodes or for those with certain labels.
 
+    - limits: {process-fds: {warning: 70, critical: 90}}
+    - nodeSelector: {pool: batch}
+      limits: {pids: {warning: 90}}
+
+Where several entries name a limit, the last one whose selector matches wins. A file with one entry for all nodes may be
+its `limits` alone.
+"""
+
+import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
 
 from auditor.evaluate import LIMITS
 from auditor.model.words import bounded, clean
+
+_MAXIMUM_BYTES = 1 << 20
+_NAMES = frozenset(row.id for row in LIMITS)
+
+Percents = Mapping[str, tuple[int, int | None]]
+"""(warning, critical) by limit id."""
 
 
 class ThresholdsError(Exception):
     """The file cannot be used. The text is one line, with what to do."""
 
 
-class _Threshold(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class _Shape(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel)
+
+
+class _Percents(_Shape):
     warning: int = Field(ge=0, le=100)
     critical: int | None = Field(None, ge=0, le=100)
 
     @model_validator(mode="after")
-    def _in_order(self) -> "_Threshold":
+    def _in_order(self) -> "_Percents":
         if self.critical is not None and self.critical < self.warning:
             raise ValueError("critical is below warning")
         return self
 
 
-class _Thresholds(RootModel[dict[str, _Threshold]]):
-    @model_validator(mode="after")
-    def _known(self) -> "_Thresholds":
-        names = {row.id for row in LIMITS}
-        for name in self.root.keys() - names:
-            raise ValueError(f"there is no limit {name}; there are {', '.join(sorted(names))}")
-        return self
+class _Entry(_Shape):
+    node_selector: dict[str, str] = Field(default_factory=dict)
+    limits: dict[str, _Percents]
+
+    @field_validator("limits")
+    @classmethod
+    def _known(cls, limits: dict[str, _Percents]) -> dict[str, _Percents]:
+        for name in limits.keys() - _NAMES:
+            raise ValueError(f"there is no limit {name}; there are {', '.join(sorted(_NAMES))}")
+        return limits
 
 
-def read_thresholds(path: str) -> Mapping[str, tuple[int, int | None]]:
+_ENTRIES = TypeAdapter(list[_Entry])
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """What a file says."""
+
+    _entries: tuple[_Entry, ...] = ()
+
+    def of(self, labels: Mapping[str, str]) -> Percents:
+        """Return those of a node with these labels."""
+        found: dict[str, tuple[int, int | None]] = {}
+        for entry in self._entries:
+            if entry.node_selector.items() <= labels.items():
+                found |= {name: (row.warning, row.critical) for name, row in entry.limits.items()}
+        return found
+
+
+def read_thresholds(path: str) -> Thresholds:
     """Read a YAML or JSON file.
 
-    Returns:
-        (warning, critical) percent by limit id.
-
     Raises:
-        ThresholdsError: not such a file.
+        ThresholdsError: it is not there, or says something else.
     """
     try:
         with open(path, encoding="utf-8") as file:
-            rows = _Thresholds.model_validate(yaml.safe_load(file)).root
+            document = yaml.safe_load(file.read(_MAXIMUM_BYTES))
+        entries = _ENTRIES.validate_python(document if isinstance(document, list) else [{"limits": document}])
     except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise ThresholdsError(
-            f"{clean(path)} holds no thresholds ({first_complaint(error)}). "
+            f"{clean(path)} holds no thresholds ({complaint(error)}). "
             "Write lines such as process-fds: {warning: 70, critical: 90}."
         ) from None
-    return {name: (row.warning, row.critical) for name, row in rows.items()}
+    return Thresholds(tuple(entries))
 
 
-def first_complaint(error: Exception) -> str:
+def complaint(error: Exception) -> str:
     """What is wrong with a document, in one line."""
     if isinstance(error, ValidationError):
         one = error.errors()[0]
-        where = ".".join(map(str, one["loc"]))
+        where = ".".join(str(part) for part in one["loc"])
         return bounded(clean(f"{where}: {one['msg']}" if where else one["msg"]), 500)
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
     return bounded(clean(str(error).partition("\n")[0]), 200)
+
+
+@dataclass(slots=True)
+class Watched:
+    """A file that may change at any time, as a mounted ConfigMap does. While it is bad, what it last said stays in force.
+
+    Attributes:
+        trouble: why it cannot be used just now; `None` when it can.
+    """
+
+    path: str | None
+    trouble: str | None = None
+    _good: Thresholds = field(default_factory=Thresholds)
+    _read: tuple[int, int, int] | None = None
+
+    def of(self, labels: Mapping[str, str]) -> Percents:
+        """Return what is in force on a node with these labels, reading the file anew if it changed."""
+        if self.path is not None:
+            self._refresh(self.path)
+        return self._good.of(labels)
+
+    def _refresh(self, path: str) -> None:
+        try:
+            about = os.stat(path)
+            version = (about.st_ino, about.st_mtime_ns, about.st_size)
+            if version != self._read or self.trouble:
+                self._good, self._read, self.trouble = read_thresholds(path), version, None
+        except (OSError, ThresholdsError) as error:
+            self.trouble = str(error) if isinstance(error, ThresholdsError) else complaint(error)

@@ -74,6 +74,7 @@ def assess(
         unjudged=unjudged,
         peaks={key: window.peak for key, window in history.peaks.items()},
         fds_peaks={owner: window.peak for owner, window in history.fds_peaks.items()},
+        thresholds={(one.limit, one.scope): policy.of(row, one) for row, one in judged},
         ends=_ends(readings, history),
     )
     return assessment, history.conclude(findings, readings)

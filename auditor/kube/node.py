@@ -53,6 +53,7 @@ def node_info(document: Mapping[str, Any], name: str, chosen: Iterable[str] = CH
         runtime=_text(about.get("containerRuntimeVersion")),
         pods_allocatable=int(pods) if pods.isascii() and pods.isdigit() else None,
         labels={key: value for key in chosen if isinstance(value := labels.get(key), str)},
+        all_labels={key: value for key, value in labels.items() if isinstance(value, str)},
     )
 
 

@@ -38,6 +38,7 @@ class Assessment:
         unjudged: ids of all limits that could not be read, promised or not.
         peaks: by (limit, scope) as the readings name them.
         fds_peaks: the most descriptors each pod held.
+        thresholds: (warning, critical) percent in force, by (limit, scope).
         ends: when a limit runs out, where a trend is worth trusting: seconds since the epoch by (limit, scope).
     """
 
@@ -49,6 +50,7 @@ class Assessment:
     unjudged: frozenset[str] = frozenset()
     peaks: Mapping[tuple[str, str], Peak] = field(default_factory=dict)
     fds_peaks: Mapping[Owner, Peak] = field(default_factory=dict)
+    thresholds: Mapping[tuple[str, str], tuple[int, int | None]] = field(default_factory=dict)
     ends: Mapping[tuple[str, str], float] = field(default_factory=dict)
 
 
@@ -60,6 +62,7 @@ class NodeInfo:
         uid: of the Node object; `None` outside a cluster.
         pods_allocatable: pods the scheduler may place here.
         labels: the few chosen labels (pool, zone, instance type) that are copied to the object.
+        all_labels: all of them, for selectors.
     """
 
     name: str
@@ -68,3 +71,4 @@ class NodeInfo:
     runtime: str | None = None
     pods_allocatable: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    all_labels: Mapping[str, str] = field(default_factory=dict)

@@ -217,6 +217,7 @@ def _node(sample: NodeSample, usage: NodeUsage, node: NodeInfo) -> shape.Node:
 
 def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
     peak = assessment.peaks.get((reading.limit, reading.scope))
+    warning, critical = assessment.thresholds.get((reading.limit, reading.scope), (None, None))
     return shape.LimitUse(
         name=reading.limit,
         scope=_text(reading.scope),
@@ -224,6 +225,8 @@ def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
         limit=_number(reading.maximum),
         limit_state=_state(reading.maximum),
         percent=reading.percent,
+        warning=warning,
+        critical=critical,
         estimate=True if reading.estimate else None,
         peak=peak.value if peak else None,
         peak_at=timestamp(peak.at) if peak else None,

@@ -161,6 +161,8 @@ class LimitUse(_Shape):
     limit: Count | None = Field(None, description="Absent: unlimited or unknown, see limitState.")
     limit_state: LimitState = Field(description="Whether there is a limit to compare with.")
     percent: Percent | None = Field(None, description="used / limit, rounded down; may pass 100.")
+    warning: Count | None = Field(None, description="Percent at which a finding opens, as in force here.")
+    critical: Count | None = Field(None, description="Percent at which it is critical. Absent: never.")
     estimate: bool | None = Field(None, description="Derived from what is visible, not read from the kernel's counter.")
     peak: Count | None = Field(None, description="Greatest use since peakSince.")
     peak_at: Time | None = Field(None, description="When the peak was reached.")

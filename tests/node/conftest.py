@@ -22,7 +22,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 # Soon enough for tests; the budget is wide for the same reason. The defaults are what `make demo` runs with.
-SETTINGS = ("--set", "agent.intervalSeconds=5", "--set", "agent.cpuBudgetPercent=20")
+THRESHOLDS = [
+    {"limits": {"ptys": {"warning": 50}}},
+    {"nodeSelector": {"kubernetes.io/hostname": NODE}, "limits": {"ptys": {"warning": 61, "critical": 83}}},
+    {"nodeSelector": {"kubernetes.io/hostname": "another"}, "limits": {"ptys": {"warning": 72}}},
+]
+SETTINGS = (
+    *("--set", "agent.intervalSeconds=5", "--set", "agent.cpuBudgetPercent=20"),
+    *("--set-json", f"thresholds={json.dumps(THRESHOLDS)}"),
+)
 
 
 @pytest.fixture(scope="session")

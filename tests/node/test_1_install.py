@@ -85,6 +85,12 @@ def test_the_finding_closes_when_the_descriptors_are_freed() -> None:
     assert len(told) == 1
 
 
+def test_the_thresholds_of_the_chart_that_match_this_node_are_in_force(installed: Installed) -> None:
+    (limit,) = (one for one in installed.first["status"]["limits"] if one["name"] == "ptys")
+    assert (limit["warning"], limit["critical"]) == (61, 83)
+    assert "thresholds" not in {gap["id"] for gap in installed.first["status"]["coverage"]["gaps"]}
+
+
 def test_neither_names_nor_cgroups_are_missing(installed: Installed) -> None:
     gaps = {gap["id"] for gap in installed.first["status"]["coverage"]["gaps"]}
     assert not gaps & {"pod-watch", "cgroup-tasks", "hidden-processes", "dumps"}

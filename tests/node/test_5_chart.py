@@ -35,6 +35,7 @@ OTHERS = (
     ("affinity=null", "tolerations=null", "resources=null"),
     ("updateStrategy.type=OnDelete", "updateStrategy.rollingUpdate=null"),
     ("security.profile=privileged",),
+    ("thresholds[0].limits.pids.warning=70", "thresholds[0].limits.pids.critical=90", "thresholds[0].nodeSelector.a=b"),
 )
 REFUSED = (
     "image.pullPolicy=Sometimes",
@@ -48,6 +49,9 @@ REFUSED = (
     "crd.install=maybe",
     "k8sServicePort=https",
     "thresholds.fds=3",
+    "thresholds[0].limits.nothing.warning=3",
+    "thresholds[0].limits.pids.warning=101",
+    "thresholds[0].selector.a=b",
 )
 
 

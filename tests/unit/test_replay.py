@@ -76,10 +76,10 @@ def test_what_cannot_be_used_is_said_and_the_rest_goes_on(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("process-fds: {warning: 120}", "process-fds.warning: Input should be less than or equal to 100"),
+        ("process-fds: {warning: 120}", "limits.process-fds.warning: Input should be less than or equal to 100"),
         ("process-fds: {warning: 50, critical: 40}", "critical is below warning"),
         ("nothing: {warning: 50}", "there is no limit nothing; there are aio, "),
-        ("process-fds: {warning: 50, soon: 1}", "process-fds.soon: Extra inputs are not permitted"),
+        ("process-fds: {warning: 50, soon: 1}", "limits.process-fds.soon: Extra inputs are not permitted"),
         ("a: b: c", "mapping values are not allowed here"),
         ("", "Input should be a valid dictionary"),
     ],

@@ -53,7 +53,7 @@ def test_unknown_is_absent_and_unlimited_is_a_word() -> None:
     assert limits["file-handles"].limit_state == "Unknown"
     assert plain(limits["file-handles"]) == {
         "name": "file-handles", "scope": "node", "used": 100, "limitState": "Unknown", "peak": 100,
-        "peakAt": "1970-01-01T00:16:40Z", "peakSince": "1970-01-01T00:16:40Z",
+        "peakAt": "1970-01-01T00:16:40Z", "peakSince": "1970-01-01T00:16:40Z", "warning": 70, "critical": 90,
     }  # fmt: skip
     assert "used" not in plain(limits["pids"])
     assert "percent" not in plain(limits["pids"])
