@@ -29,7 +29,7 @@ from auditor.publish.metrics import Metrics, OwnUse
 from auditor.publish.restore import Restored, restore
 from auditor.remember import History
 from auditor.sweep import Memory, SweepError, sweep
-from auditor.thresholds import Watched
+from auditor.thresholds import Watched, Wishes
 
 LOG = logging.getLogger(__name__)
 LONGEST_INTERVAL_SECONDS = 300.0
@@ -108,6 +108,7 @@ class Agent:
         self._settings = settings
         self._root = ProcRoot(settings.procfs)
         self._thresholds = Watched(settings.thresholds)
+        self._wishes = Wishes()
         self._history = History()
         self._memory = Memory()
         self._states = journal.States()
@@ -170,8 +171,9 @@ class Agent:
         usage = attribute(sample, known.pods)
         publisher = self._publisher
         thresholds = self._thresholds.of(publisher.node.all_labels if publisher else {})
+        policy = Policy(thresholds, self._wishes.of(usage.owners))
         usage = replace(usage, gaps=(*usage.gaps, *known.gaps, *self._bad_thresholds()))
-        assessment, self._history = assess(usage, self._history, Policy(thresholds), time.time())
+        assessment, self._history = assess(usage, self._history, policy, time.time())
         status = to_status(
             sample,
             usage,
@@ -188,11 +190,12 @@ class Agent:
         self._stretch()
 
     def _bad_thresholds(self) -> tuple[Gap, ...]:
-        if self._thresholds.trouble is None:
+        trouble = "; ".join([*filter(None, [self._thresholds.trouble]), *self._wishes.complaints[:5]])
+        if not trouble:
             self._states.fine("thresholds")
             return ()
-        self._states.trouble("thresholds", self._thresholds.trouble)
-        return (Gap("thresholds", f"the last good thresholds stay in force: {self._thresholds.trouble}"),)
+        self._states.trouble("thresholds", trouble)
+        return (Gap("thresholds", f"the last good thresholds stay in force: {trouble}"),)
 
     def _stretch(self) -> None:
         """Keep the average within the budget: what a turn cost decides how soon the next may come."""

@@ -5,11 +5,13 @@
       limits: {pids: {warning: 90}}
 
 Where several entries name a limit, the last one whose selector matches wins. A file with one entry for all nodes may be
-its `limits` alone.
+its `limits` alone. Without `critical` the table's stays. For a limit that binds only itself a pod may ask for others by
+annotation, as in `sockaudit.io/process-fds: 70/90`.
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import yaml
@@ -17,10 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.alias_generators import to_camel
 
 from auditor.evaluate import LIMITS
-from auditor.model.words import bounded, clean
+from auditor.model import Owner, OwnerUsage
+from auditor.model.words import bounded, clean, owner_name
 
 _MAXIMUM_BYTES = 1 << 20
-_NAMES = frozenset(row.id for row in LIMITS)
+_TABLE = {row.id: row for row in LIMITS}
+_OF_A_POD = frozenset({"process", "pod", "netns", "listener"})
+_WISH = re.compile(r"(\d{1,3})(?:/(\d{1,3}))?")
 
 Percents = Mapping[str, tuple[int, int | None]]
 """(warning, critical) by limit id."""
@@ -44,6 +49,10 @@ class _Percents(_Shape):
             raise ValueError("critical is below warning")
         return self
 
+    def of(self, limit: str) -> tuple[int, int | None]:
+        critical = _TABLE[limit].critical if self.critical is None else self.critical
+        return self.warning, None if critical is None else max(critical, self.warning)
+
 
 class _Entry(_Shape):
     node_selector: dict[str, str] = Field(default_factory=dict)
@@ -52,8 +61,8 @@ class _Entry(_Shape):
     @field_validator("limits")
     @classmethod
     def _known(cls, limits: dict[str, _Percents]) -> dict[str, _Percents]:
-        for name in limits.keys() - _NAMES:
-            raise ValueError(f"there is no limit {name}; there are {', '.join(sorted(_NAMES))}")
+        for name in limits.keys() - _TABLE.keys():
+            raise ValueError(f"there is no limit {name}; there are {', '.join(sorted(_TABLE))}")
         return limits
 
 
@@ -71,7 +80,7 @@ class Thresholds:
         found: dict[str, tuple[int, int | None]] = {}
         for entry in self._entries:
             if entry.node_selector.items() <= labels.items():
-                found |= {name: (row.warning, row.critical) for name, row in entry.limits.items()}
+                found |= {name: row.of(name) for name, row in entry.limits.items()}
         return found
 
 
@@ -131,3 +140,47 @@ class Watched:
                 self._good, self._read, self.trouble = read_thresholds(path), version, None
         except (OSError, ThresholdsError) as error:
             self.trouble = str(error) if isinstance(error, ThresholdsError) else complaint(error)
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What pods ask for by annotation. A bad one changes nothing: the pod's last good one stays in force.
+
+    Only the pod's own limits can be asked for: nobody mutes a pool that others share.
+
+    Attributes:
+        complaints: bad ones of this turn, one line each.
+    """
+
+    complaints: list[str] = field(default_factory=list)
+    _good: dict[tuple[Owner, str], tuple[int, int | None]] = field(default_factory=dict)
+
+    def of(self, owners: Iterable[OwnerUsage]) -> Mapping[Owner, Percents]:
+        """Return what is in force for the limits of these pods."""
+        self.complaints = []
+        found: dict[Owner, dict[str, tuple[int, int | None]]] = {}
+        for row in owners:
+            for limit, text in (row.identity.wishes if row.identity else {}).items():
+                percents = self._good.get((row.owner, limit))
+                try:
+                    percents = _wish(limit, text)
+                except ValueError as error:
+                    name = owner_name(row.owner, row.identity)
+                    self.complaints.append(bounded(clean(f"{name}: sockaudit.io/{limit}: {complaint(error)}"), 500))
+                if percents:
+                    found.setdefault(row.owner, {})[limit] = percents
+        self._good = {(owner, limit): percents for owner, rows in found.items() for limit, percents in rows.items()}
+        return found
+
+
+def _wish(limit: str, text: str) -> tuple[int, int | None]:
+    row = _TABLE.get(limit)
+    if row is None:
+        raise ValueError("there is no such limit")
+    if not _OF_A_POD & set(row.scope.split(", ")):
+        raise ValueError("others share this pool, so only the chart sets its thresholds")
+    percents = _WISH.fullmatch(text)
+    if percents is None:
+        raise ValueError(f"{text!r} is neither a percentage nor two, as in 70/90")
+    warning, critical = percents.groups()
+    return _Percents(warning=int(warning), critical=None if critical is None else int(critical)).of(limit)

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.attribute.cgroup import HOST
-from auditor.model import NodeSample, Owner, Process, SocketGroup, SocketUse, TcpState
+from auditor.model import NodeSample, Owner, Peer, Process, SocketGroup, SocketUse, TcpState
 
 _ORPHANED = frozenset({TcpState.FIN_WAIT1, TcpState.CLOSING, TcpState.LAST_ACK})
+_PEERS_MAX = 3
 _PROTOCOLS = frozenset({"tcp", "udp", "unix", "other"})
 
 
@@ -18,6 +19,7 @@ class _Tally:
     queued: Counter[str] = field(default_factory=Counter)
     orphans: int = 0
     unknown: set[str] = field(default_factory=set)
+    peers: defaultdict[TcpState, Counter[tuple[str, int | None]]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, group: SocketGroup) -> None:
         self.queued[group.protocol] += group.queued_bytes
@@ -25,6 +27,8 @@ class _Tally:
             self.orphans += group.count
         if group.protocol == "tcp" and group.state is not None:
             self.tcp[group.state] += group.count
+            for peer in group.peers:
+                self.peers[group.state][peer.address, peer.port] += peer.count
         elif group.protocol in _PROTOCOLS:
             self.others[group.protocol] += group.count
         else:
@@ -39,6 +43,10 @@ class _Tally:
             tcp_queued_bytes=None if "tcp" in self.unknown else self.queued["tcp"],
             udp_queued_bytes=None if "udp" in self.unknown else self.queued["udp"],
             orphans=None if "tcp" in self.unknown else self.orphans,
+            peers={
+                state: tuple(Peer(*end, number) for end, number in ends.most_common(_PEERS_MAX))
+                for state, ends in self.peers.items()
+            },
         )
 
 

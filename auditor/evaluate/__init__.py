@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from auditor.evaluate import leaks
+from auditor.evaluate.causes import Causes
 from auditor.evaluate.leaks import LEAKS
 from auditor.evaluate.limits import LIMITS, MOMENTARY, LimitRow
 from auditor.evaluate.rules import Policy, finding_id, judge, without_reading
@@ -49,12 +50,9 @@ def assess(
     history = history.follow(
         {reading_id(one): one for one in (*lasting, *(reading for _, reading in growing))}.values(), now
     )
-    owners = {row.owner: row for row in usage.owners}
+    causes = Causes.of_node(usage, history)
     found = [judge(row, reading, history, policy.of(row, reading), now) for row, reading in judged]
-    found += [
-        leaks.judge(row, reading, history, now, owners.get(reading.subject.owner) if reading.subject.owner else None)
-        for row, reading in growing
-    ]
+    found += [leaks.judge(row, reading, causes, now) for row, reading in growing]
     findings = [finding for finding in found if finding]
     seen = [finding_id(row, reading) for row, reading in judged]
     seen += [leaks.finding_id(row, reading) for row, reading in growing]

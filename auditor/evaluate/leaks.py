@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from auditor.evaluate import readings, remedies, sentences
-from auditor.model import Finding, NodeUsage, OwnerUsage, Reading, Severity
+from auditor.evaluate.causes import Cause, Causes
+from auditor.model import Finding, NodeUsage, Reading, Severity, TcpState
 from auditor.remember import History, Trend, reading_id
 
 WARNING_PERCENT = 40
@@ -20,14 +21,16 @@ class LeakRow:
         rule: the finding it raises; also the event's reason.
         limit: id of the limit that it runs into.
         title: what grows, for the reference.
+        state: of the sockets that grow, where it is sockets.
     """
 
     rule: str
     limit: str
     title: str
     read: Callable[[NodeUsage], Iterable[Reading]]
-    sentence: Callable[[Reading, Trend, float, OwnerUsage | None], str]
+    sentence: Callable[[Reading, Trend, float, Cause], str]
     remedy: Callable[[Reading], str]
+    state: TcpState | None = None
 
 
 LEAKS = (
@@ -46,6 +49,7 @@ LEAKS = (
         read=readings.close_wait,
         sentence=sentences.close_wait_leak,
         remedy=remedies.close_wait_leak,
+        state=TcpState.CLOSE_WAIT,
     ),
 )
 
@@ -55,8 +59,9 @@ def finding_id(row: LeakRow, reading: Reading) -> str:
     return f"{row.rule}/{reading.key}"
 
 
-def judge(row: LeakRow, reading: Reading, history: History, now: float, owner: OwnerUsage | None) -> Finding | None:
+def judge(row: LeakRow, reading: Reading, causes: Causes, now: float) -> Finding | None:
     """Return the finding a reading makes, or `None`. An unknown figure neither opens nor closes anything."""
+    history = causes.history
     before = history.findings.get(finding_id(row, reading))
     trend = history.trends.get(reading_id(reading))
     if reading.used is None:
@@ -70,7 +75,7 @@ def judge(row: LeakRow, reading: Reading, history: History, now: float, owner: O
         severity=_severity(reading, trend, end, before, now),
         subject=reading.subject,
         since=before.since if before else float(int(now)),
-        message=row.sentence(reading, trend, now, owner),
+        message=row.sentence(reading, trend, now, causes.of(reading, now - trend.span, row.state)),
         remedy=row.remedy(reading),
         limit=row.limit,
         scope=reading.scope,

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.evaluate.limits import LIMITS, LimitRow
-from auditor.model import Finding, NodeUsage, OwnerKind, Reading, Severity, percent
+from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Reading, Severity, percent
 from auditor.remember import History, reading_id
 
 HYSTERESIS_POINTS = 5
@@ -16,14 +16,19 @@ class Policy:
 
     Attributes:
         thresholds: (warning, critical) percent by limit id, in place of the table's.
+        wishes: the same of pods, for the limits that bind only them.
         promised: limits that this installation has the rights to read; one that is unreadable makes the verdict Unknown.
     """
 
     thresholds: Mapping[str, tuple[int, int | None]] = field(default_factory=dict)
+    wishes: Mapping[Owner, Mapping[str, tuple[int, int | None]]] = field(default_factory=dict)
     promised: frozenset[str] = frozenset(row.id for row in LIMITS)
 
     def of(self, row: LimitRow, reading: Reading) -> tuple[int, int | None]:
-        """Return the thresholds in force: the operator's, else the kernel's own mark where it has one, else the table's."""
+        """Return the thresholds in force: the pod's, the operator's, the kernel's own mark where it has one, the table's."""
+        own = self.wishes.get(reading.subject.owner, {}) if reading.subject.owner else {}
+        if row.id in own:
+            return own[row.id]
         mark = percent(reading.pressure, reading.maximum)
         return self.thresholds.get(row.id, (row.warning if mark is None else mark, row.critical))
 

@@ -1,22 +1,23 @@
 """One sentence a finding: who, how much of what, and what happens next."""
 
-from auditor.model import Kind, OwnerUsage, Reading, TcpState
+from auditor.evaluate.causes import Cause
+from auditor.model import Kind, Reading
 from auditor.model.words import clean, count, duration, limit, owner_name
 from auditor.remember import Trend
 
 _PER_MINUTE, _PER_HOUR, _PER_DAY = 60, 3600, 86_400
 
 
-def fd_leak(reading: Reading, trend: Trend, now: float, owner: OwnerUsage | None) -> str:
+def fd_leak(reading: Reading, trend: Trend, now: float, cause: Cause) -> str:
     """Who, how much, how fast, until when, and what most of it is."""
-    return f"{process_fds(reading)}, {_growth(reading, trend, now)}{_mostly(owner)}"
+    return f"{process_fds(reading)}, {_growth(reading, trend, now)}{_mostly(cause)}"
 
 
-def close_wait_leak(reading: Reading, trend: Trend, now: float, _owner: OwnerUsage | None) -> str:
-    """Who, how many, how fast, until when."""
+def close_wait_leak(reading: Reading, trend: Trend, now: float, cause: Cause) -> str:
+    """Who, how many, to whom, how fast, until when."""
     subject = reading.subject
     return (
-        f"{owner_name(subject.owner, subject.identity)} holds {count(reading.used or 0)} sockets in CLOSE_WAIT, "
+        f"{owner_name(subject.owner, subject.identity)} holds {count(reading.used or 0)} sockets in CLOSE_WAIT{_to(cause)}, "
         f"{_growth(reading, trend, now)}: the peers have closed, the application does not"
     )
 
@@ -33,22 +34,18 @@ def _growth(reading: Reading, trend: Trend, now: float) -> str:
     return words if end is None else f"{words}; full in about {duration(max(0.0, end - now))}"
 
 
-def _mostly(owner: OwnerUsage | None) -> str:
-    """What at least half of the descriptors are, and the state most of the sockets are in."""
-    kinds = owner.kinds if owner else None
-    total = sum(kinds.values()) if kinds else 0
-    if owner is None or not kinds or not total:
+def _mostly(cause: Cause) -> str:
+    """What at least half of the growth is, the state most of the sockets are in, and who is at their other end."""
+    if cause.kind is None:
         return ""
-    kind = max(kinds, key=lambda one: kinds[one])
-    if 2 * kinds[kind] < total:
-        return ""
-    what = {Kind.FILE: "files", Kind.SOCKET: "sockets", Kind.PIPE: "pipes"}.get(kind, kind.value)
-    tcp = owner.sockets.tcp if owner.sockets else None
-    if kind is Kind.SOCKET and tcp and 2 * max(tcp.values()) >= kinds[kind]:
-        state = max(tcp, key=lambda one: tcp[one])
-        if state is not TcpState.TIME_WAIT:
-            what = f"TCP sockets, most of them in {state.name}"
-    return f". {kinds[kind] * 100 // total} % are {what}"
+    what = {Kind.FILE: "files", Kind.SOCKET: "sockets", Kind.PIPE: "pipes"}.get(cause.kind, cause.kind.value)
+    if cause.state is not None:
+        what = f"TCP sockets, most of them in {cause.state.name}{_to(cause)}"
+    return f". {cause.percent} % {'of the growth is' if cause.grown else 'are'} {what}"
+
+
+def _to(cause: Cause) -> str:
+    return f" to {' and '.join(cause.peers)}" if cause.peers else ""
 
 
 def process_fds(reading: Reading) -> str:

@@ -19,19 +19,20 @@ IPPROTO_UDPLITE = 136
 _LISTEN = 10  # TCP_LISTEN, include/net/tcp_states.h
 _SKMEMINFO = 7  # INET_DIAG_SKMEMINFO
 _MAPPED = bytes(10) + b"\xff\xff"
+_COOKIE = 6  # in an `InetRow`
 _ATTRIBUTE = struct.Struct("=HH")
 _MEMINFO = struct.Struct("=32x I")
 _ALL_STATES = 0x1FFF  # up to NEW_SYN_RECV, which is reported as SYN_RECV
 _EVERYTHING = 0xFFFFFFFF
 
 # Each after its nlmsghdr of 16 bytes.
-INET_MESSAGE = struct.Struct("=16x B B 2x 2s 2x 16s 16x 4x Q 4x I I 4x I")
-"""inet_diag_msg: family, state, source port and address, cookie, rqueue, wqueue, inode."""
+INET_MESSAGE = struct.Struct("=16x B B 2x 2s 2s 16s 16s 4x Q 4x I I 4x I")
+"""inet_diag_msg: family, state, ports and addresses (local, remote), cookie, rqueue, wqueue, inode."""
 UNIX_MESSAGE = struct.Struct("=16x 2x B x I Q")
 """unix_diag_msg: state, inode, cookie."""
 
 
-InetRow = tuple[int, int, bytes, bytes, int, int, int, int]
+InetRow = tuple[int, int, bytes, bytes, bytes, bytes, int, int, int, int]
 """A TCP or UDP socket as `INET_MESSAGE` unpacks it: there may be hundreds of thousands, so it stays a bare tuple.
 
 Inode 0: TIME_WAIT, orphans, half-open and unaccepted connections. The queues are bytes; of a listener, connections.
@@ -88,17 +89,17 @@ def dump_listeners() -> list[Listener]:
     """Dump the sockets that listen, v4 and v6: a table of its own, so it costs next to nothing. Raises as `dump_tcp`."""
     rows = _by_family(socket.IPPROTO_TCP, 1 << _LISTEN, extensions=1 << _SKMEMINFO - 1, layout=_WithDrops())
     return [
-        Listener(local_address(family, address), int.from_bytes(port, "big"), queue, backlog, inode, drops)
-        for family, _, port, address, _, queue, backlog, inode, drops in rows
+        Listener(short_address(family, address), int.from_bytes(port, "big"), queue, backlog, inode, drops)
+        for family, _, port, _, address, _, _, queue, backlog, inode, drops in rows
     ]
 
 
 def distinct(rows: list[Row]) -> list[InetRow]:
     """Drop what a walk met twice: the cookie is a socket's own and stays when it becomes a mini-socket."""
-    return list({row[4]: row for row in rows}.values())
+    return list({row[_COOKIE]: row for row in rows}.values())
 
 
-def local_address(family: int, address: bytes) -> bytes:
+def short_address(family: int, address: bytes) -> bytes:
     """Return the bytes of an address that count: an IPv4 one has four, also when it is written as IPv6."""
     if family == socket.AF_INET:
         return address[:4]

@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any, Final
 
 from auditor.model import PodIdentity
@@ -10,6 +12,9 @@ from auditor.model.words import bounded, clean
 _CONFIG_HASH: Final = re.compile(r"[0-9a-f]{32}")
 _LONGEST_NAME: Final = 253  # DNS subdomain, what the API allows for names.
 _MOST_CONTAINERS: Final = 512
+_MOST_ADDRESSES: Final = 8
+_MOST_WISHES: Final = 64
+_OURS: Final = "sockaudit.io/"
 _STATUS_LISTS: Final = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 
@@ -25,13 +30,17 @@ def identify(pod: Mapping[str, Any]) -> tuple[str, PodIdentity] | None:
     namespace, name, uid = (_text(metadata.get(key)) for key in ("namespace", "name", "uid"))
     if not (namespace and name and uid):
         return None
+    host_network = _mapping(pod.get("spec")).get("hostNetwork") is True
+    status = _mapping(pod.get("status"))
     identity = PodIdentity(
         namespace=namespace,
         name=name,
         uid=uid,
         workload=_workload(metadata),
-        host_network=_mapping(pod.get("spec")).get("hostNetwork") is True,
-        containers=dict(_containers(_mapping(pod.get("status")))),
+        host_network=host_network,
+        containers=dict(_containers(status)),
+        addresses=() if host_network else tuple(_addresses(status)),
+        wishes=dict(_wishes(metadata)),
     )
     return _config_hash(metadata) or uid, identity
 
@@ -77,6 +86,21 @@ def _containers(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             bare = _text(value).rpartition("://")[2]
             if name and bare:
                 yield bare, name
+
+
+def _addresses(status: Mapping[str, Any]) -> Iterator[str]:
+    """Addresses of the pod, each in the one spelling that the kernel's are written in too."""
+    for each in _list(status.get("podIPs"))[:_MOST_ADDRESSES]:
+        with suppress(ValueError):
+            yield str(ip_address(_text(each.get("ip"))))
+
+
+def _wishes(metadata: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The pod's annotations that are meant for this program."""
+    annotations = _mapping(metadata.get("annotations"))
+    ours = sorted(key for key in annotations if isinstance(key, str) and key.startswith(_OURS))
+    for key in ours[:_MOST_WISHES]:
+        yield _text(key.removeprefix(_OURS)), _text(annotations[key])
 
 
 def _text(value: object) -> str:

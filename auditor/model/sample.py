@@ -108,6 +108,20 @@ class Process:
 
 
 @dataclass(frozen=True, slots=True)
+class Peer:
+    """The other end of TCP connections.
+
+    Attributes:
+        port: of a server; `None` for clients, whose ports are any.
+        count: connections with it.
+    """
+
+    address: str
+    port: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class SocketGroup:
     """Distinct sockets that agree in everything that later stages ask for.
 
@@ -119,6 +133,7 @@ class SocketGroup:
             unaccepted, orphaned). `None`: sockets with a descriptor whose holder was not looked for.
         count: distinct sockets.
         queued_bytes: in their receive and send queues, all together.
+        peers: the other ends of most of them, the most frequent first; of states that a leak leaves behind.
     """
 
     netns: int | None
@@ -127,6 +142,7 @@ class SocketGroup:
     holders: tuple[int, ...] | None
     count: int
     queued_bytes: int = 0
+    peers: tuple[Peer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from auditor.model.figures import Limit, percent
 from auditor.model.gap import Gap
-from auditor.model.sample import Kind, NodeFacts, TcpState
+from auditor.model.sample import Kind, NodeFacts, Peer, TcpState
 
 LOWEST_GIVEN_LIMIT = 64
 """No runtime or service manager gives less than this many descriptors; sandboxed helpers give themselves less."""
@@ -45,6 +45,8 @@ class PodIdentity:
         workload: (kind, name) of the top owner, Deployment rather than ReplicaSet; `None` when there is none.
         host_network: whether it shares the node's network namespace; `None` when only the log folder is known.
         containers: name by bare container id.
+        addresses: of its own network; empty where it shares the node's.
+        wishes: its annotations of this project's, by what follows `sockaudit.io/`.
     """
 
     namespace: str
@@ -53,6 +55,8 @@ class PodIdentity:
     workload: tuple[str, str] | None = None
     host_network: bool | None = None
     containers: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
+    wishes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,7 @@ class SocketUse:
         tcp_queued_bytes: what waits in the receive and send queues of its TCP sockets.
         udp_queued_bytes: the same of UDP, as the kernel accounts it: buffers, not payload.
         orphans: TCP sockets that no process has any more; not yet FIN_WAIT2, where most are mini-sockets.
+        peers: whom most of them are connected to, by state, the most frequent first.
     """
 
     tcp: Mapping[TcpState, int] | None
@@ -94,6 +99,7 @@ class SocketUse:
     tcp_queued_bytes: int | None = None
     udp_queued_bytes: int | None = None
     orphans: int | None = None
+    peers: Mapping[TcpState, tuple[Peer, ...]] = field(default_factory=dict)
 
     @property
     def total(self) -> int | None:

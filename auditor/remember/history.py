@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, Reading
+from auditor.remember.composition import Composition
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
 from auditor.remember.series import Series
 from auditor.remember.trend import Trend, follow
@@ -32,6 +33,7 @@ class History:
         fds_peaks: the most descriptors of each pod that is still there.
         series: figures whose growth is watched, by reading.
         trends: those that grow.
+        compositions: what the descriptors of each owner were.
     """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class History:
     fds_peaks: Mapping[Owner, PeakWindow] = field(default_factory=dict)
     series: Mapping[str, Series] = field(default_factory=dict)
     trends: Mapping[str, Trend] = field(default_factory=dict)
+    compositions: Mapping[Owner, Composition] = field(default_factory=dict)
 
     @classmethod
     def restored(
@@ -83,6 +86,11 @@ class History:
             newest = sorted(peaks, key=lambda key: peaks[key].peak.at)[-_PEAKS_MAX:]
             peaks = {key: peaks[key] for key in newest}
         fds_peaks = {}
+        compositions = {
+            row.owner: known if row.kinds is None else known.observe(row.kinds, now)
+            for row in usage.owners
+            for known in [self.compositions.get(row.owner, Composition())]
+        }
         for row in usage.owners:
             window = self.fds_peaks.get(row.owner)
             if row.owner.kind is not OwnerKind.POD:
@@ -91,7 +99,7 @@ class History:
                 window = (window or PeakWindow(now)).observe(row.fds, now)
             if window:
                 fds_peaks[row.owner] = window
-        return replace(self, peaks=peaks, fds_peaks=fds_peaks)
+        return replace(self, peaks=peaks, fds_peaks=fds_peaks, compositions=compositions)
 
     def follow(self, readings: Iterable[Reading], now: float) -> "History":
         """Return the history with one more value of each figure whose growth is watched.

@@ -14,7 +14,7 @@ from auditor.model import Gap, Netns, TcpState
 from auditor.sweep import pools
 from auditor.sweep.descriptors import Holdings
 from auditor.sweep.losses import OF_NAMESPACES, Losses
-from auditor.sweep.memory import Local, Sockets, Spare, TcpDump, stale
+from auditor.sweep.memory import End, Sockets, Spare, TcpDump, stale
 from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
@@ -270,7 +270,9 @@ def _look(  # noqa: PLR0913 - what is known beforehand
 def _tcp(listeners: Iterable[diag.Listener]) -> TcpDump:
     began = time.thread_time()
     rows = diag.dump_tcp()
-    sockets, connections = _sockets(rows), _connections(rows, listeners)
+    ports = {one.port.to_bytes(2, "big"): one.port for one in listeners}
+    sockets, connections = _sockets(rows), _connections(rows, ports)
+    sockets.name_peers(_ends(rows, ports))
     return TcpDump(sockets, connections, time.thread_time() - began, time.monotonic())
 
 
@@ -287,16 +289,21 @@ def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
     """Keep what later stages ask for. The queues of a listener hold connections, not bytes."""
     return Sockets.of(
         (state, inode, 0 if state == TcpState.LISTEN else received + sent)
-        for _, state, _, _, _, received, sent, inode in rows
+        for _, state, _, _, _, _, _, received, sent, inode in rows
     )
 
 
-def _connections(rows: Iterable[diag.InetRow], listeners: Iterable[diag.Listener]) -> Counter[Local]:
+def _ends(rows: Iterable[diag.InetRow], listening: Container[bytes]) -> Iterator[End]:
+    """Yield the other end of each: a server by address and port, a client by its address, for its port is any."""
+    for family, _, port, peer, _, address, _, _, _, _ in rows:
+        yield 0 if port in listening else int.from_bytes(peer, "big"), diag.short_address(family, address)
+
+
+def _connections(rows: Iterable[diag.InetRow], ports: Mapping[bytes, int]) -> Counter[End]:
     """Count the established connections by their local end, where somebody listens."""
-    ports = {one.port.to_bytes(2, "big"): one.port for one in listeners}
     return Counter(
-        (ports[port], diag.local_address(family, address))
-        for family, state, port, address, _, _, _, _ in rows
+        (ports[port], diag.short_address(family, address))
+        for family, state, port, _, address, _, _, _, _, _ in rows
         if port in ports and state == TcpState.ESTABLISHED
     )
 

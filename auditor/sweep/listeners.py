@@ -12,7 +12,7 @@ from auditor.model import Listener
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dump, Dumps
-from auditor.sweep.memory import Local
+from auditor.sweep.memory import End
 from auditor.sweep.processes import Row as ProcessRow
 
 _NAMING_SECONDS = 6e-6
@@ -85,7 +85,7 @@ def _holders(alike: Iterable[Row], holdings: Holdings) -> tuple[int, ...] | None
     return tuple(sorted(pids)) if pids or holdings.whole else None
 
 
-def _at(port: int, address: bytes, connections: Mapping[Local, int], specific: set[Local]) -> int:
+def _at(port: int, address: bytes, connections: Mapping[End, int], specific: set[End]) -> int:
     """Count the connections of a listener. One on all addresses has those that no other claims."""
     if address != _ANY[len(address)]:
         return connections.get((port, address), 0)

@@ -17,7 +17,7 @@ MAXIMUM_LINKS = 50_000
 
 _LEAST_SHARE = 0.1  # of the unchanged namespaces are listed anew whatever the budget says: all within ten sweeps or so
 
-Local = tuple[int, bytes]
+End = tuple[int, bytes]
 """Port, and address in network order."""
 
 
@@ -29,11 +29,15 @@ class Sockets:
         states: as the kernel numbers them.
         inodes: 0 where no descriptor holds the socket.
         queued: bytes.
+        peers: indices of `ends`; empty where nobody asked.
+        ends: the other end of connections, each once: the peer's address, and its port (0 where the peer is a client).
     """
 
     states: bytearray = field(default_factory=bytearray)
     inodes: "array[int]" = field(default_factory=lambda: array("Q"))
     queued: "array[int]" = field(default_factory=lambda: array("Q"))
+    peers: "array[int]" = field(default_factory=lambda: array("L"))
+    ends: tuple[End, ...] = ()
 
     @classmethod
     def of(cls, rows: Iterable[tuple[int, int, int]]) -> "Sockets":
@@ -48,6 +52,12 @@ class Sockets:
             self.states.append(state)
             self.inodes.append(inode)
             self.queued.append(queued)
+
+    def name_peers(self, ends: Iterable[End]) -> None:
+        """Take over the other end of each socket."""
+        known: dict[End, int] = {}
+        self.peers = array("L", [known.setdefault(end, len(known)) for end in ends])
+        self.ends = tuple(known)
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         return zip(self.states, self.inodes, self.queued, strict=True)
@@ -67,7 +77,7 @@ class TcpDump:
     """
 
     sockets: Sockets
-    connections: Mapping[Local, int]
+    connections: Mapping[End, int]
     seconds: float = 0.0
     at: float | None = None
 

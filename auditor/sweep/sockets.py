@@ -1,17 +1,18 @@
 """Distinct sockets: each once, with its protocol, its state and all who hold it."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+import socket
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 
 from auditor.kernel import protocol
 from auditor.kernel.errors import Gone, KernelError
 from auditor.kernel.root import ProcRoot
-from auditor.model import Gap, SocketGroup, TcpState
+from auditor.model import Gap, Peer, SocketGroup, TcpState
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps
-from auditor.sweep.memory import Sockets
+from auditor.sweep.memory import End, Sockets
 from auditor.sweep.processes import Row
 
 UNKNOWN_PROTOCOL = "unknown"
@@ -21,6 +22,8 @@ Key = tuple[int | None, str, TcpState | None, tuple[int, ...] | None]
 
 _STATES = {int(state): state for state in TcpState}
 _NAMING_SECONDS = 6e-6
+_LEAKING = frozenset({TcpState.ESTABLISHED, TcpState.CLOSE_WAIT})  # what a program that closes nothing is left with
+_PEERS_MAX = 3
 
 
 def groups(
@@ -39,6 +42,7 @@ def groups(
     unix = set[int]().union(*(dump.unix for dump in dumps.inside.values()))
     count: Counter[Key] = Counter()
     queued: Counter[Key] = Counter()
+    peers: defaultdict[Key, Counter[End]] = defaultdict(Counter)
     listed: set[int] = set()
     for netns, name, several in _listed(dumps):
         listed.update(several.inodes)
@@ -48,6 +52,9 @@ def groups(
         for key, waiting in zip(keys, several.queued, strict=True):
             if waiting:
                 queued[key] += waiting
+        met = Counter((key, peer) for key, peer in zip(keys, several.peers, strict=False) if key[2] in _LEAKING)
+        for (key, peer), number in met.items():
+            peers[key][several.ends[peer]] += number
 
     def family(inode: int, packed: int) -> str:
         if inode in unix:
@@ -62,7 +69,7 @@ def groups(
         # In no hash table: closed, if the namespace was listed at all.
         closed = name == "tcp" and all(by_pid[pid].netns in dumps.whole for pid in holders)
         count[None, name, TcpState.CLOSE if closed else None, holders] += 1
-    return tuple(SocketGroup(*key, number, queued[key]) for key, number in count.items())
+    return tuple(SocketGroup(*key, number, queued[key], _most(peers.get(key, {}))) for key, number in count.items())
 
 
 def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
@@ -71,6 +78,17 @@ def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
     if unknown:
         detail = "sockets of unknown protocol: the CPU budget was spent, or no live kernel names them"
         yield Gap("socket-protocols", detail, unknown)
+
+
+def _most(ends: Mapping[End, int]) -> tuple[Peer, ...]:
+    return tuple(
+        Peer(
+            socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address),  # noqa: PLR2004 - bytes
+            port or None,
+            number,
+        )
+        for (port, address), number in Counter(ends).most_common(_PEERS_MAX)
+    )
 
 
 def _listed(dumps: Dumps) -> Iterator[tuple[int, str, Sockets]]:

@@ -81,3 +81,27 @@ print(json.dumps({"inotify": int(first >= 0)}), flush=True)
 while True:
     time.sleep(1)
 """
+
+# Accepts and closes at once.
+CLOSES = """
+import socket
+listener = socket.create_server(("0.0.0.0", 9000), backlog=256)
+while True:
+    listener.accept()[0].close()
+"""
+
+# Four connections a second, none of which it closes: of 800 descriptors, in some three minutes.
+LEAKS = """
+import errno, json, resource, socket, time
+resource.setrlimit(resource.RLIMIT_NOFILE, (800, 800))
+held = []
+print(json.dumps({"began": time.time()}), flush=True)
+try:
+    while True:
+        held.append(socket.create_connection(("ADDRESS", 9000)))
+        time.sleep(0.25)
+except OSError as error:
+    print(json.dumps({"failed": time.time(), "errno": errno.errorcode[error.errno]}), flush=True)
+while True:
+    time.sleep(1)
+"""

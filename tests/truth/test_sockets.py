@@ -35,6 +35,12 @@ def test_every_state_in_three_namespaces(start: Start) -> None:
         (netns,) = (netns for netns in sample.netns if netns.inode == truth["netns"])
         assert netns.dumped
         assert netns.time_wait_max == truth["time_wait_max"]
+        closing = [one for one in sample.sockets if (one.netns, one.state) == (truth["netns"], TcpState.CLOSE_WAIT)]
+        peers = Counter[tuple[str, int | None]]()
+        for one in closing:
+            peers.update({(peer.address, peer.port): peer.count for peer in one.peers})
+        assert peers.keys() == {("127.0.0.1", None), ("::1", None)}, "clients, for the port here is a listener's"
+        assert peers.total() == expected["tcp", "CLOSE_WAIT", True]
         # The buckets hold mini-sockets of both states, and the dump tells them apart. An orphan whose last
         # acknowledgement met a locked socket stays a whole one in FIN_WAIT2, so only the sum is certain.
         buckets, in_use = netns.time_wait_buckets, netns.tcp_in_use

@@ -6,10 +6,10 @@ from samples import CONTAINER, POD_A, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess, changes
-from auditor.model import Assessment, Change, Finding, Kind, PodIdentity, Severity, SocketGroup, TcpState
-from auditor.remember import History
+from auditor.model import Assessment, Change, Finding, Kind, Peer, PodIdentity, Severity, SocketGroup, TcpState
+from auditor.remember import Composition, History
 
-NAMES = {POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"})}
+NAMES = {POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"}, addresses=("10.0.0.9",))}
 NETNS = 7
 
 
@@ -20,11 +20,12 @@ class Node:
         self.now = now
         self.history = history or History()
 
-    def sweep(self, fds: int, close_wait: int = 0, limit: int = 4096) -> Assessment:
-        held = process(
-            9, in_pod(POD_A), fds=fds, soft_limit=limit, netns=NETNS, kinds={Kind.SOCKET: fds}, command="java"
-        )
-        sockets = [SocketGroup(NETNS, "tcp", TcpState.CLOSE_WAIT, (9,), close_wait)] if close_wait else []
+    def sweep(self, fds: int, close_wait: int = 0, limit: int = 4096, files: int = 0) -> Assessment:
+        kinds = {Kind.SOCKET: fds - files, Kind.FILE: files}
+        held = process(9, in_pod(POD_A), fds=fds, soft_limit=limit, netns=NETNS, kinds=kinds, command="java")
+        peers = (Peer("10.0.0.9", 5432, close_wait - 1), Peer("10.0.0.8", None, 1))
+        closing = SocketGroup(NETNS, "tcp", TcpState.CLOSE_WAIT, (9,), close_wait, peers=peers)
+        sockets = [closing] if close_wait else []
         usage = attribute(sample([process(1), held], sockets), NAMES)
         self.now += 30
         assessment, self.history = assess(usage, self.history, Policy(), self.now)
@@ -52,7 +53,7 @@ def test_a_leak_is_information_then_a_warning_and_names_pace_end_and_kind() -> N
     assert first.id == f"FDLeak/pod/{POD_A}/app"
     assert "shop/cart-0 (app, pid 9 java) holds 2" in first.message
     assert ", +2/min for 5" in first.message
-    assert "100 % are sockets" in first.message
+    assert "100 % of the growth is sockets" in first.message
     assert warned is not None
     assert warned.since == first.since
     assert warned.percent is not None
@@ -104,6 +105,28 @@ def test_close_wait_that_grows_is_told_apart() -> None:
         found = of("CloseWaitLeak", node.sweep(600, close_wait=20 + turn)) or found
     assert found is not None
     assert found.message.startswith("shop/cart-0 holds ")
-    assert "sockets in CLOSE_WAIT, +2/min for " in found.message
+    assert "sockets in CLOSE_WAIT to 10.0.0.9:5432 (shop/cart-0), +2/min for " in found.message
     assert of("FDLeak", node.sweep(600, close_wait=320)) is None, "the descriptors themselves do not grow"
     assert "no sysctl ends CLOSE_WAIT" in found.remedy
+
+
+def test_what_grows_is_told_from_what_there_is_most_of() -> None:
+    node = Node()
+    found = None
+    for turn in range(400):
+        found = of("FDLeak", node.sweep(1600 + turn, close_wait=100 + turn, files=1500)) or found
+    assert found is not None
+    end = "100 % of the growth is TCP sockets, most of them in CLOSE_WAIT to 10.0.0.9:5432 (shop/cart-0)"
+    assert found.message.endswith(end)
+
+
+def test_a_day_of_kinds_tells_what_grew_since_when() -> None:
+    day = Composition()
+    for hour in range(30):
+        day = day.observe({Kind.FILE: hour, Kind.PIPE: 7}, 3600.0 * hour)
+        day = day.observe({Kind.FILE: 10_000}, 3600.0 * hour + 30)  # within the hour: not kept
+    now = {Kind.FILE: 40, Kind.PIPE: 3}
+    assert day.growth(now, 3600.0 * 20)[Kind.FILE] == 20
+    assert day.growth(now, 3600.0 * 20)[Kind.PIPE] == -4
+    assert day.growth(now, 0.0)[Kind.FILE] == 34, "the oldest that is kept"
+    assert Composition().growth(now, 0.0) == {}

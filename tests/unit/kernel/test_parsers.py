@@ -303,7 +303,7 @@ def message(state: int, cookie: int, inode: int, *, flags: int = 2, extra: bytes
 
 
 def unpacked(state: int, cookie: int, inode: int) -> diag.InetRow:
-    return 2, state, b"\0P", SOURCE, cookie, 3, 4, inode
+    return 2, state, b"\0P", b"\0\t", SOURCE, bytes(16), cookie, 3, 4, inode
 
 
 def control(kind: int, code: int) -> bytes:
@@ -347,7 +347,7 @@ def test_what_a_listener_dropped_stands_behind_other_attributes(attributes: byte
     ],
 )
 def test_an_ipv4_address_has_four_bytes_however_it_is_written(family: int, address: bytes, expected: bytes) -> None:
-    assert diag.local_address(family, address) == expected
+    assert diag.short_address(family, address) == expected
 
 
 def test_a_torn_dump_is_told() -> None:

@@ -1,0 +1,95 @@
+"""A program that closes nothing: told before it fails, with what grows and who is at the other end; the agent dies meanwhile."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from node import workloads
+from node.cluster import (
+    SCRIPTS,
+    agent_pod,
+    apply,
+    audit,
+    events,
+    eventually,
+    get,
+    kubectl,
+    pod,
+    restart_agent,
+    run,
+    words_of,
+)
+from node.conftest import SETTINGS
+
+from auditor.publish.when import epoch
+
+pytestmark = pytest.mark.usefixtures("installed")
+
+
+@pytest.fixture
+def leak() -> Iterator[str]:
+    """Start a pod that leaks, and one that it connects to; the latter's address."""
+    run(
+        SCRIPTS / "install.sh",
+        *SETTINGS,
+        "--set",
+        "agent.intervalSeconds=1",
+        "--set",
+        "agent.cpuBudgetPercent=40",
+        seconds=300,
+    )
+    apply(pod("server", workloads.CLOSES))
+    address = eventually(lambda: get("pod", "server")["status"]["podIP"], within=60)
+    apply(pod("leak", workloads.LEAKS.replace("ADDRESS", address)))
+    yield str(address)
+    kubectl("delete", "pod", "leak", "server", "--ignore-not-found", "--wait=false")
+    run(SCRIPTS / "install.sh", *SETTINGS, seconds=300)
+
+
+def of(rule: str) -> dict[str, Any] | None:
+    found = audit()["status"]["findings"]
+    return next((one for one in found if one["rule"] == rule and one["subject"].get("name") == "leak"), None)
+
+
+def warned() -> dict[str, Any] | None:
+    one = of("FDLeak")
+    return one if one and one["severity"] == "Warning" else None
+
+
+def opened() -> list[str]:
+    return sorted(one["reason"] for one in events(**{"regarding.name": "leak"}) if one["type"] == "Warning")
+
+
+def test_a_leak_is_told_before_it_fails_and_survives_the_agents_death(leak: str) -> None:
+    info = eventually(lambda: of("FDLeak"), within=240)
+    early = eventually(warned, within=240)
+    assert early["since"] == info["since"]
+    assert (early["subject"]["kind"], early["subject"]["container"], early["limit"]) == ("Pod", "app", 800)
+    assert f"most of them in CLOSE_WAIT to {leak}:9000 (default/server)" in early["message"]
+    assert "full in about" in early["message"]
+    assert "failed" not in words_of("leak"), "told too late"
+    eventually(lambda: "FDLeak" in opened(), within=30)
+    peak = next(one for one in audit()["status"]["limits"] if "leak app" in one["scope"])["peak"]
+
+    before = agent_pod()
+    restart_agent()
+    again = eventually(lambda: of("FDLeak"), within=60)
+    after = agent_pod()
+    assert before is not None
+    assert after is not None
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
+    assert (again["since"], again["severity"], again["id"]) == (early["since"], "Warning", early["id"])
+    assert next(one for one in audit()["status"]["limits"] if "leak app" in one["scope"])["peak"] >= peak
+
+    eventually(lambda: "failed" in words_of("leak"), within=240)
+    failed = json.loads(words_of("leak").splitlines()[-1])
+    assert failed["errno"] == "EMFILE"
+    ahead = failed["failed"] - epoch(early["exhaustsAt"])
+    began = json.loads(words_of("leak").splitlines()[0])["began"]
+    sys.stdout.write(f"end foreseen {-ahead:+.0f} s off, {failed['failed'] - epoch(info['since']):.0f} s before\n")
+    assert abs(ahead) < 0.2 * (failed["failed"] - began)
+    time.sleep(5)
+    assert opened().count("FDLeak") == 1, "told once, whoever tells it"
