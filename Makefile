@@ -12,7 +12,7 @@ help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 # The environment is made anew whenever pyproject.toml changes.
-$(VENV)/ready: pyproject.toml auditor/__init__.py
+$(VENV)/ready: pyproject.toml hatch_build.py auditor/__init__.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "sockaudit: Python 3.11 or newer is needed; name it with make PYTHON=/path/to/python3" >&2; exit 2; }
 	@echo "making $(VENV)" >&2
@@ -50,6 +50,7 @@ test: lint ## everything, on a real node too
 ifeq ($(LEFT_OUT),)
 	$(BED)/packages.sh
 	$(BED)/build.sh
+	$(BIN)/python -m auditor.kernel.bpf.compile
 	shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR $(BED)/*.sh
 endif
 	$(BIN)/pytest $(LEFT_OUT)

@@ -28,7 +28,8 @@ from auditor.publish.events import Message, Outbox
 from auditor.publish.metrics import Metrics, OwnUse
 from auditor.publish.restore import Restored, restore
 from auditor.remember import History
-from auditor.sweep import Memory, SweepError, sweep
+from auditor.sweep import SweepError
+from auditor.sweep.source import Source, Wanted
 from auditor.thresholds import Watched, Wishes
 
 LOG = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ class AgentSettings:
         pod_logs: the kubelet's log folder.
         context: kubeconfig context; inside a cluster the service account is used.
         thresholds: a file of them, which may change at any time.
+        source: what is read; `auto` for the best that works.
     """
 
     node_name: str
@@ -63,6 +65,7 @@ class AgentSettings:
     pod_logs: str = "/var/log/pods"
     context: str | None = None
     thresholds: str | None = None
+    source: Wanted = "auto"
 
 
 def run(settings: AgentSettings) -> int:
@@ -106,11 +109,10 @@ class Agent:
     def __init__(self, settings: AgentSettings, client: Client | None) -> None:
         self.metrics = Metrics()
         self._settings = settings
-        self._root = ProcRoot(settings.procfs)
+        self._source = Source(ProcRoot(settings.procfs), settings.source)
         self._thresholds = Watched(settings.thresholds)
         self._wishes = Wishes()
         self._history = History()
-        self._memory = Memory()
         self._states = journal.States()
         self._own = psutil.Process()
         self._cpu_before = time.process_time()
@@ -166,7 +168,11 @@ class Agent:
 
     def _audit(self) -> None:
         allowed = self._settings.cpu_budget_percent / 100 * self._settings.interval
-        sample = sweep(self._root, cpu_seconds=allowed, memory=self._memory)
+        sample = self._source.sweep(cpu_seconds=allowed)
+        if self._source.trouble:
+            self._states.trouble("BPF", f"procfs takes over: {self._source.trouble}")
+        else:
+            self._states.fine("BPF")
         known = directory(self._settings.pod_logs, self._watch)
         usage = attribute(sample, known.pods)
         publisher = self._publisher

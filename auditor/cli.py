@@ -17,6 +17,7 @@ EXIT_FOUND = 1
 EXIT_FAILED = 2
 
 DEFAULT_PROC = "/proc"
+SOURCES = ("auto", "bpf", "procfs")
 POD_LOGS = "/var/log/pods"
 
 
@@ -53,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.set_defaults(run=_scan)
     scan.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table")
     scan.add_argument("--all", action="store_true", help="every row of the table")
-    scan.add_argument("--source", choices=("auto", "procfs"), default="auto", help="default: auto")
+    scan.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     scan.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc or a recorded tree")
     scan.add_argument("--count", type=_whole, default=1, metavar="N", help="audits to make; 0 goes on until stopped")
     scan.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument(
         "--metrics-address", type=_address, default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes"
     )
+    agent.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     agent.add_argument("--thresholds", metavar="FILE", help="others than the tables', by limit and node labels")
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
     agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
@@ -105,7 +107,9 @@ def _scan(arguments: argparse.Namespace) -> int:
         return _fail("--count other than 1 prints one JSON object a line: use -o json")
     remaining = arguments.count
     worst = EXIT_OK
-    auditor = scan.Auditor(arguments.procfs, arguments.pod_logs, arguments.node_name, arguments.interval)
+    auditor = scan.Auditor(
+        arguments.procfs, arguments.pod_logs, arguments.node_name, arguments.interval, arguments.source
+    )
     while True:
         try:
             audited = auditor.audit()
@@ -135,6 +139,7 @@ def _agent(arguments: argparse.Namespace) -> int:
             procfs=arguments.procfs,
             pod_logs=arguments.pod_logs,
             thresholds=arguments.thresholds,
+            source=arguments.source,
             context=arguments.context,
         )
     )

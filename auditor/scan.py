@@ -18,7 +18,8 @@ from auditor.publish import object as shape
 from auditor.publish.convert import UNCAPPED, to_document, to_status
 from auditor.publish.terminal import render
 from auditor.remember import History
-from auditor.sweep import SweepError, sweep
+from auditor.sweep import SweepError
+from auditor.sweep.source import Source, Wanted
 
 __all__ = ["Audited", "Auditor", "SweepError"]
 
@@ -62,8 +63,8 @@ class Audited:
 class Auditor:
     """Audits again and again, with the memory that rules over two sweeps need."""
 
-    def __init__(self, procfs: str, folder: str, node_name: str, interval: float) -> None:
-        self._root = ProcRoot(procfs)
+    def __init__(self, procfs: str, folder: str, node_name: str, interval: float, source: Wanted = "auto") -> None:
+        self._source = Source(ProcRoot(procfs), source)
         self._folder = folder
         self._node = NodeInfo(node_name)
         self._interval = interval
@@ -75,9 +76,9 @@ class Auditor:
         """Audit once.
 
         Raises:
-            SweepError: there is no procfs to read.
+            SweepError: there is no procfs to read, or the one source that was asked for cannot be used.
         """
-        sample = sweep(self._root)
+        sample = self._source.sweep()
         usage = attribute(sample, pod_logs(self._folder))
         assessment, self._history = assess(usage, self._history, self._policy, time.time())
         status = to_status(sample, usage, assessment, self._node, interval=self._interval, caps=UNCAPPED)

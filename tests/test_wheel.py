@@ -1,5 +1,6 @@
 """The wheel, as it is built and installed elsewhere."""
 
+import shutil
 import subprocess
 import sys
 import venv
@@ -25,6 +26,7 @@ def test_it_holds_the_package_its_types_and_its_licence_and_nothing_else(wheel: 
     assert {name.split("/")[0].split("-")[0] for name in names} == {"auditor", "sockaudit"}
     assert "auditor/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert ("auditor/kernel/bpf/sockaudit.bpf.o" in names) == bool(shutil.which("clang"))
 
 
 def test_installed_alone_it_audits_this_machine(wheel: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import time
 
 from auditor.kernel import kcmp
 from auditor.kernel.errors import KernelError
+from auditor.kernel.procfs import fd
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeSample, SharedDescriptions
 from auditor.sweep import (
@@ -69,7 +70,10 @@ def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | 
     per_user = users.take(root, rows, comparer, facts, losses, budget)
     shared, gap = _shared(rows, comparer, budget)
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
-    found = pools.with_holders(root, pools.take(root, losses), rows, comparer, budget) + network.pools
+    found = (
+        pools.with_holders(root, pools.take(root, losses), rows, pools.held(comparer, fd.PTY_LINKS), budget)
+        + network.pools
+    )
     return NodeSample(
         at=time.time(),
         source="procfs",

@@ -4,6 +4,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from auditor.kernel import diag, netns
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
@@ -55,6 +56,28 @@ class Dump:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of a namespace without entering it.
+
+    Attributes:
+        tcp: sockets in the hash tables that descriptors lead to.
+        udp: sockets that descriptors lead to.
+    """
+
+    tcp: int
+    udp: int
+    time_wait_max: int | None
+
+    def is_all(self, counter: Sockstat | None) -> bool:
+        """Whether the namespace has no TCP socket but those."""
+        return counter is not None and not counter.time_wait and counter.tcp == self.tcp
+
+    def is_all_udp(self, counter: Sockstat | None) -> bool:
+        """The same of UDP. Sockets that are not bound to a port are in no counter, so there may be more."""
+        return counter is not None and counter.udp + counter.udplite <= self.udp
+
+
+@dataclass(frozen=True, slots=True)
 class Dumps:
     """All namespaces.
 
@@ -94,8 +117,15 @@ class Dumps:
             )
 
 
-def take(root: ProcRoot, rows: Iterable[Row], holdings: Holdings, losses: Losses, spare: Spare) -> Dumps:
-    """Look into every namespace that a process is in.
+def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehand
+    root: ProcRoot,
+    rows: Iterable[Row],
+    holdings: Holdings,
+    losses: Losses,
+    spare: Spare,
+    seen: Mapping[int, Seen] = MappingProxyType({}),
+) -> Dumps:
+    """Look into every namespace that a process is in, unless all of its sockets are known already.
 
     Args:
         root: the tree the rows were read from.
@@ -103,6 +133,7 @@ def take(root: ProcRoot, rows: Iterable[Row], holdings: Holdings, losses: Losses
         holdings: what their descriptors refer to.
         losses: where failures are counted.
         spare: what earlier sweeps found, and what may be spent on reading again what did not change.
+        seen: by inode, what is known already. Their sockets are left out of what is returned.
     """
     members = defaultdict(list)
     for row in rows:
@@ -115,6 +146,9 @@ def take(root: ProcRoot, rows: Iterable[Row], holdings: Holdings, losses: Losses
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: _recorded(root, losses)} if host is not None else {}
         return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
+    spared = {
+        inode for inode in seen.keys() & counters.keys() if _is_known(seen[inode], counters[inode], inode, (own, host))
+    }
     doors = {
         inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
     }
@@ -134,11 +168,17 @@ def take(root: ProcRoot, rows: Iterable[Row], holdings: Holdings, losses: Losses
             with_unix=bool(holdings.holders_of),
             with_pools=inode in (own, host),
             known=known.get(inode),
+            seen=seen.get(inode),
         )
 
-    visits, seconds = netns.visit([*doors.items(), *pinned.items()], look, own=own)
+    entered = [(inode, paths) for inode, paths in (doors | pinned).items() if inode not in spared]
+    visits, seconds = netns.visit(entered, look, own=own)
     left = {visit.inode for visit in visits if isinstance(visit.error, Gone)}
     inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
+    tracking = any(dump.conntrack for dump in inside.values())
+    for inode in spared:
+        conntrack = _conntrack_from_outside(root, members[inode], losses) if tracking else None
+        inside[inode] = Dump(seen[inode].time_wait_max, conntrack, TcpDump(Sockets(), {}), Sockets(), [])
     found, more_seconds = look_closer(_pools(inside, host, losses), doors, own)
     spare.memory.keep_namespaces(prints, {inode: dump.tcp for inode, dump in inside.items() if dump.tcp})
     ages = [dump.age for inode, dump in known.items() if inode in inside]
@@ -153,6 +193,26 @@ def take(root: ProcRoot, rows: Iterable[Row], holdings: Holdings, losses: Losses
         cpu_seconds=seconds + more_seconds,
         pools=found,
     )
+
+
+def _is_known(seen: Seen, counter: Sockstat | None, inode: int, pools: Container[int | None]) -> bool:
+    """Whether nothing is left to look for inside; the pools of the node are found in some only."""
+    known = seen.time_wait_max is not None and seen.is_all(counter) and seen.is_all_udp(counter)
+    return known and inode not in pools
+
+
+def _conntrack_from_outside(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> Conntrack | None:
+    """Read the entries through a member. The maximum is the same in all namespaces, and another shows it."""
+    for row in rows:
+        try:
+            with root.process(row.pid) as process:
+                return net_stat.read_entries(process, net_stat.CONNTRACK, row.task), None
+        except (Gone, Absent):
+            continue
+        except (Denied, Malformed) as error:
+            losses.count(_CONNTRACK, error, limits=["conntrack"])
+            return None
+    return None
 
 
 def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pools:
@@ -249,6 +309,7 @@ def _look(  # noqa: PLR0913 - what is known beforehand
     with_unix: bool,
     with_pools: bool,
     known: TcpDump | None = None,
+    seen: Seen | None = None,
 ) -> Dump:
     """Read what only a thread inside the namespace sees. Runs there.
 
@@ -258,11 +319,14 @@ def _look(  # noqa: PLR0913 - what is known beforehand
     listeners: list[diag.Listener] | None = []
     if counter is None or counter.tcp:
         listeners = losses.attempt("listeners", diag.dump_listeners, "listen-backlog")
-    if counter is not None and listeners is not None and not counter.time_wait and counter.tcp == len(listeners):
-        tcp: TcpDump | None = TcpDump(Sockets.of((int(TcpState.LISTEN), one.inode, 0) for one in listeners), {})
+    if seen is not None and seen.is_all(counter):
+        tcp: TcpDump | None = TcpDump(Sockets(), {})
+    elif counter is not None and listeners is not None and not counter.time_wait and counter.tcp == len(listeners):
+        tcp = TcpDump(Sockets.of((int(TcpState.LISTEN), one.inode, 0) for one in listeners), {})
     else:
         tcp = known or losses.attempt("tcp_diag", lambda: _tcp(listeners or ()))
-    udp = losses.attempt("udp_diag", lambda: _udp(counter))
+    spare_udp = seen is not None and seen.is_all_udp(counter)
+    udp = Sockets() if spare_udp else losses.attempt("udp_diag", lambda: _udp(counter))
     time_wait_max, conntrack, found = _sysctls(root, losses, "thread-self/" if with_pools else None)
     return Dump(time_wait_max, conntrack, tcp, udp, listeners, _unix() if with_unix else set(), found)
 

@@ -9,8 +9,9 @@ from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from auditor.kernel.bpf.records import Port
 from auditor.kernel.procfs.fd import Listing
-from auditor.model import Gap
+from auditor.model import BudgetHolding, Gap
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -102,11 +103,20 @@ class _Namespace:
 
 @dataclass(slots=True)
 class Memory:
-    """Carried from sweep to sweep. Holds numbers and words, nothing that would keep a process or a namespace alive."""
+    """Carried from sweep to sweep. Holds numbers and words, nothing that would keep a process or a namespace alive.
+
+    Attributes:
+        ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
+        epolls: whether each epoll instance is asked for.
+        watching: by what is watched with and whose budget it is, how many watches there were and who had them.
+    """
 
     _tables: dict[int, _Table] = field(default_factory=dict)
     _namespaces: dict[int, _Namespace] = field(default_factory=dict)
     _links: int = 0
+    ports: frozenset[Port] | None = None
+    epolls: bool = False
+    watching: dict[tuple[bytes, int], tuple[int, tuple[BudgetHolding, ...]]] = field(default_factory=dict)
 
     def table(self, pid: int, start: int, fds: int | None) -> Listing | None:
         """Return what a process's table held, if it is the same process and has as many descriptors."""

@@ -7,7 +7,6 @@ from functools import partial
 
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
 from auditor.kernel.procfs import maps, net_stat, sockstat, sysctl
-from auditor.kernel.procfs.fd import PTY_LINKS
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import BudgetHolding, Gap, Pool, percent
 from auditor.sweep.budget import Budget
@@ -150,20 +149,22 @@ def _has_sysctls(top: ProcDirectory) -> bool:
     return True
 
 
-def with_holders(root: ProcRoot, pools: Pools, rows: Iterable[Row], comparer: Comparer, budget: Budget) -> Pools:
+def with_holders(
+    root: ProcRoot, pools: Pools, rows: Iterable[Row], masters: tuple[BudgetHolding, ...], budget: Budget
+) -> Pools:
     """Fill in who holds what the kernel only counts: pseudo-terminals by their masters, contexts by their rings.
 
     Args:
         root: the tree.
         pools: as they were read.
         rows: all processes.
-        comparer: over their descriptors.
+        masters: of pseudo-terminals.
         budget: CPU time that may go into it.
     """
 
     def holders(pool: Pool) -> tuple[BudgetHolding, ...]:
         if pool.limit == "ptys":
-            return held(comparer, PTY_LINKS)
+            return masters
         if pool.limit == "aio" and is_near(pool):
             return _rings(root, rows, budget)
         return ()

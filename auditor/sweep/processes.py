@@ -69,7 +69,7 @@ class Row:
 
 def take(root: ProcRoot, losses: Losses) -> list[Row]:
     """Read every process. Those that end meanwhile, or cannot even be named, are counted as losses."""
-    reader = _Reader(root, losses)
+    reader = Reader(root, losses)
     rows = []
     for pid in root.pids():
         try:
@@ -82,13 +82,16 @@ def take(root: ProcRoot, losses: Losses) -> list[Row]:
     return rows
 
 
-class _Reader:
+class Reader:
+    """Reads processes one by one, remembering what many of them share."""
+
     def __init__(self, root: ProcRoot, losses: Losses) -> None:
         self._losses = losses
         self._by_size = fd.size_is_count(root)
         self._cgroups: dict[bytes, Cgroups] = {}
 
     def row(self, pid: int, process: ProcDirectory) -> Row:
+        """Read one process through a directory pinned to it. Raises as `ProcDirectory` does."""
         who = stat.read(process)
         row = Row(pid, who.start, who.command, who.threads, table_pid=pid, task_id=pid)
         if who.kernel_thread:
@@ -100,7 +103,7 @@ class _Reader:
             row.task = f"task/{row.task_id}/"
         pinned = _Pinned(process, self._losses, pid)
         row.uid = pinned.figure("status", status.read_effective_uid)
-        row.cgroups = pinned.figure("cgroup", self._cgroup) or ()
+        row.cgroups = pinned.figure("cgroup", lambda process: self._cgroup(process, row.task)) or ()
         row.soft_limit, row.hard_limit = pinned.figure("limits", limits.read_open_files) or (None, None)
         if who.zombie and not row.task:
             row.fds = 0  # a dead process has given its descriptors and namespaces back
@@ -114,8 +117,8 @@ class _Reader:
             row.kinds = {}
         return row
 
-    def _cgroup(self, process: ProcDirectory) -> Cgroups:
-        text = cgroup.read(process)
+    def _cgroup(self, process: ProcDirectory, task: str) -> Cgroups:
+        text = cgroup.read(process, task)
         known = self._cgroups.get(text)
         if known is None:
             known = self._cgroups[text] = cgroup.parse(text)

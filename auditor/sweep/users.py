@@ -47,14 +47,20 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of users
         if left_out:
             detail = f"{pool.partition('-')[0]} descriptors whose watches were not counted: the CPU budget was spent"
             users.gaps.append(Gap(pool, detail, left_out, frozenset({pool})))
+    found, users.missing = keys(root, losses)
+    users.found += found
+    return users
+
+
+def keys(root: ProcRoot, losses: Losses) -> tuple[list[UserBudget], frozenset[str]]:
+    """Return the pools of keys, and the limit's id if this kernel has none."""
     try:
-        users.found += _keys(root)
+        return _keys(root), frozenset()
     except (Absent, Denied, Malformed) as error:
         if root.live and isinstance(error, Absent):  # a kernel without keys
-            users.missing = frozenset({"keys"})
-        else:
-            losses.count("key-users", error, limits=["keys"])
-    return users
+            return [], frozenset({"keys"})
+        losses.count("key-users", error, limits=["keys"])
+        return [], frozenset()
 
 
 def instances(by_pid: Mapping[int, Row], comparer: Comparer, limit: Limit) -> list[UserBudget]:

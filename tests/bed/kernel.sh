@@ -8,7 +8,7 @@ series=${1:?usage: kernel.sh SERIES SCRIPT FOLDER...}
 script=${2:?usage: kernel.sh SERIES SCRIPT FOLDER...}
 shift 2
 cache=$BED/kernels
-packages=python3,iproute2,kmod,nftables
+packages=python3,iproute2,kmod,nftables,libbpf1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -36,7 +36,7 @@ def leak() -> Iterator[str]:
         SCRIPTS / "install.sh",
         *SETTINGS,
         "--set",
-        "agent.intervalSeconds=1",
+        "agent.intervalSeconds=0.5",
         "--set",
         "agent.cpuBudgetPercent=40",
         seconds=300,

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+from truth.sources import sweep
+
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
 from auditor.kernel.root import ProcRoot
 from auditor.model import Assessment, Finding, NodeUsage, Owner, OwnerKind, Reading
 from auditor.remember import History
-from auditor.sweep import sweep
 
 
 def pod(uid: str) -> Owner:

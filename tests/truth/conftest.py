@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
+from truth import sources
 from truth.starting import Start, workload
 
 
@@ -16,6 +17,17 @@ def _root() -> None:
     if os.environ.get("CI") == "true":
         pytest.fail("the truth tests need root")
     pytest.skip("needs root: own network namespaces and other users' descriptors")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    only = metafunc.definition.get_closest_marker("source")
+    metafunc.parametrize("source", only.args if only else sources.SOURCES, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def source(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(sources, "current", request.param)
+    return str(request.param)
 
 
 @pytest.fixture

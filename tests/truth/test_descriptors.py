@@ -2,11 +2,12 @@
 
 from collections import Counter
 
+import pytest
+from truth.sources import sweep
 from truth.starting import Start
 
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, Process
-from auditor.sweep import sweep
 
 
 def row(sample: NodeSample, pid: int) -> Process:
@@ -104,6 +105,7 @@ def test_processes_that_die_meanwhile_break_no_sum(start: Start) -> None:
     assert vanished > 0, "the churn was too slow to be met"
 
 
+@pytest.mark.source("procfs")
 def test_a_spent_budget_classifies_the_nearest_to_its_limit_first(start: Start) -> None:
     start("tcp", 12)  # a table that no such budget has room for
     truth = start("near_limit")
@@ -116,6 +118,7 @@ def test_a_spent_budget_classifies_the_nearest_to_its_limit_first(start: Start) 
     assert all(process.fds is not None for process in sample.processes if process.owns_table)
 
 
+@pytest.mark.source("procfs")
 def test_without_a_budget_nothing_is_classified_and_nothing_invented(start: Start) -> None:
     truth = start("kinds")
     sample = sweep(ProcRoot(), cpu_seconds=0)

@@ -5,6 +5,7 @@ import os
 import time
 
 from truth.auditing import pod
+from truth.sources import sweep
 from truth.starting import Start
 
 from auditor.attribute import attribute
@@ -14,13 +15,13 @@ from auditor.model import NodeInfo
 from auditor.publish import object as shape
 from auditor.publish.convert import to_status
 from auditor.remember import History
-from auditor.sweep import Memory, sweep
+from auditor.sweep import Memory
 
 MOVING, STAYING = int(os.environ.get("SOCKAUDIT_SWARM", "5000")), 40
 WITHIN_SECONDS = 60  # of this whole story, on a machine that is busy with other tests
 
 
-def test_thousands_of_processes_that_fork_and_die_under_odious_names(start: Start, uid: str) -> None:
+def test_thousands_of_processes_that_fork_and_die_under_odious_names(start: Start, uid: str, source: str) -> None:
     truth = start("swarm", uid, MOVING, STAYING)
     history, memory, vanished = History(), Memory(), 0
     began = time.monotonic()
@@ -47,5 +48,5 @@ def test_thousands_of_processes_that_fork_and_die_under_odious_names(start: Star
         text = json.dumps(shape.plain(status), ensure_ascii=False)
         assert len(text.encode()) < 64 * 1024
         assert text.isprintable()
-    assert vanished > 0, "nothing died while it was looked at"
+    assert vanished > 0 or source == "bpf", "nothing died while it was looked at"  # which takes BPF a few milliseconds
     assert time.monotonic() - began < WITHIN_SECONDS

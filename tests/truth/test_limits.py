@@ -3,6 +3,7 @@
 What is machine-wide is filled, never lowered, and given back when the workload ends.
 """
 
+import os
 import shutil
 import subprocess
 import uuid
@@ -112,9 +113,10 @@ def test_conntrack(start: Start, uid: str) -> None:
     assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", f"pod {uid}"}
 
 
-def test_watches_and_keys_of_a_user(start: Start, uid: str) -> None:
-    user, watches, polled, keys = 54_321, 700, 300, 180
-    assert not findings(audit()[1], "keys")
+def test_watches_and_keys_of_a_user(start: Start, uid: str, source: str) -> None:
+    user = 54_321 if source == "procfs" else 54_323  # the kernel takes its time to forget another run's keys
+    watches, polled, keys = 700, 300, 180
+    assert f"user {user}" not in {one.scope for one in findings(audit()[1], "keys")}
     start("watches", uid, user, watches, polled, keys)
     assessment = audit()[1]
     for limit, used, maximum in (
@@ -122,13 +124,19 @@ def test_watches_and_keys_of_a_user(start: Start, uid: str) -> None:
         ("epoll-watches", polled, sysctl("fs/epoll/max_user_watches")),
     ):
         (reading,) = (one for one in readings(assessment, limit) if one.scope == f"user {user}")
-        assert (reading.used, reading.maximum, reading.estimate) == (used, maximum, True)
-        assert [(share.owner, share.used) for share in reading.consumers] == [(pod(uid), used)], "once, though shared"
+        exact = source == "bpf" and limit == "inotify-watches"
+        assert (reading.maximum, reading.estimate) == (maximum, not exact)
+        assert reading.used is not None
+        blur = 32 * (os.cpu_count() or 1) if source == "bpf" and not exact else 0  # kept back by single CPUs
+        assert abs(reading.used - used) <= blur
+        if not blur:
+            shares = [(share.owner, share.used) for share in reading.consumers]
+            assert shares == [(pod(uid), used)], "once, though shared"
         assert not findings(assessment, limit)
     if sysctl("kernel/keys/maxkeys") != 200:
         pytest.skip("another quota of keys")
-    (finding,) = findings(assessment, "keys")
-    assert (finding.scope, finding.used, finding.maximum) == (f"user {user}", keys + 1, 200), "and the keyring"
+    (finding,) = (one for one in findings(assessment, "keys") if one.scope == f"user {user}")
+    assert (finding.used, finding.maximum) == (keys + 1, 200), "and the keyring"
     assert (finding.severity, [share.owner for share in finding.affected]) == (Severity.WARNING, [pod(uid)])
     assert "kernel.keys.maxkeys=1024" in finding.remedy
 
@@ -159,11 +167,11 @@ def test_time_wait_of_a_namespace(start: Start, uid: str) -> None:
     assert "net.ipv4.tcp_max_tw_buckets=16384 in the pod's network namespace" in finding.remedy
 
 
-def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str) -> None:
+def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str, source: str) -> None:
     start("watches", uid, 54_321, 700, 1, 1)
     assessment = audit(policy=Policy({"inotify-watches": (0, None)}))[1]
     (finding,) = (one for one in findings(assessment, "inotify-watches") if one.scope == "user 54321")
-    assert finding.message.startswith("user 54321 holds about 700 of ")
+    assert finding.message.startswith(f"user 54321 holds {'about ' if source == 'procfs' else ''}700 of ")
     assert "fs.inotify.max_user_watches=" in finding.remedy
 
 

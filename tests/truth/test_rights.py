@@ -3,6 +3,7 @@
 import base64
 import pickle
 
+import pytest
 from truth.starting import Start
 
 from auditor.kernel.procfs.fd import size_is_count
@@ -10,6 +11,7 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Kind, NodeSample
 from auditor.sweep import sweep
 
+pytestmark = pytest.mark.source("procfs")
 NOBODY = 65534
 
 

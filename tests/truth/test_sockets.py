@@ -8,11 +8,12 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from truth.sources import sweep
 from truth.starting import Start, workload
 
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, TcpState
-from auditor.sweep import Memory, sweep
+from auditor.sweep import Memory
 
 
 def seen(sample: NodeSample, truth: dict[str, Any]) -> Counter[tuple[str, str, bool]]:
@@ -90,6 +91,7 @@ def of_namespace(sample: NodeSample, inode: int) -> Counter[str]:
     return count
 
 
+@pytest.mark.source("procfs")
 def test_what_changed_is_listed_anew_and_what_did_not_is_remembered(start: Start) -> None:
     truth = start("many_netns", 12, 101)
     memory = Memory()

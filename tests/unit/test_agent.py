@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from auditor import journal
 from auditor.agent import Agent, AgentSettings
 from auditor.publish.endpoint import Endpoint
-from auditor.sweep import sweep
 
 
 def settings(**changes: float) -> AgentSettings:
@@ -79,9 +78,10 @@ def test_a_turn_that_fails_is_told_once_and_does_not_end_the_loop(
         calls += 1
         if calls <= 3:
             raise RuntimeError("a kernel file that nobody foresaw")
-        return sweep(*arguments, **options)  # type: ignore[arg-type]
+        return once(*arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("auditor.agent.sweep", sometimes)
+    once = agent._source.sweep
+    monkeypatch.setattr(agent._source, "sweep", sometimes)
     with caplog.at_level(logging.INFO):
         run_turns(agent, 5)
     assert calls == 5

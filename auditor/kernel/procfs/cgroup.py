@@ -6,9 +6,12 @@ from auditor.kernel.root import ProcDirectory
 _DELETED = " (deleted)"  # the kernel's mark on the directory of a zombie or of a removed cgroup
 
 
-def read(process: ProcDirectory) -> bytes:
-    """Read the raw text. Any user may. Many processes share one text, so callers parse each text once."""
-    return process.read("cgroup")
+def read(process: ProcDirectory, task: str = "") -> bytes:
+    """Read the raw text. Any user may. Many processes share one text, so callers parse each text once.
+
+    Under v1 a task that is ending shows `/`: where a leader has ended a thread tells (`task/TID/`).
+    """
+    return process.read(f"{task}cgroup")
 
 
 def parse(data: bytes) -> tuple[tuple[str, str], ...]:

@@ -67,7 +67,7 @@ def parse(data: bytes) -> Stat:
         state = fields[_STATE].decode("ascii")
     except (ValueError, IndexError):
         raise Malformed("stat") from None
-    return Stat(_command(data[opening + 1 : closing]), state, flags, threads, start)
+    return Stat(command(data[opening + 1 : closing]), state, flags, threads, start)
 
 
 def reduce(data: bytes) -> bytes:
@@ -80,5 +80,6 @@ def reduce(data: bytes) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _command(comm: bytes) -> str:
+def command(comm: bytes) -> str:
+    """Clean and bound what a process calls itself."""
     return bounded(clean(comm[:_MAXIMUM_COMM_BYTES].decode(errors="replace")), MAXIMUM_COMMAND_BYTES)

@@ -1,0 +1,32 @@
+"""The compiled object, and the source that it was made of."""
+
+import hashlib
+from pathlib import Path
+
+from auditor.kernel.bpf.records import header
+from auditor.kernel.errors import Absent
+
+SOURCE = Path(__file__).with_name("sockaudit.bpf.c")
+OBJECT = SOURCE.with_suffix(".o")
+
+
+def source_digest() -> bytes:
+    """Return what stands behind the object, so that programs and records can never be of two versions."""
+    return hashlib.sha256(SOURCE.read_bytes() + header().encode()).digest()
+
+
+def read(path: str) -> bytes:
+    """Read an object.
+
+    Raises:
+        Absent: it is not there, or was made of another source.
+    """
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError:
+        raise Absent("the programs were not compiled: clang was missing when this was installed") from None
+    digest = source_digest()
+    if not data.endswith(digest):
+        raise Absent("the programs were compiled of another version's source: install again")
+    return data.removesuffix(digest)

@@ -1,0 +1,298 @@
+"""The records that cross the border between the programs and Python: defined here, once.
+
+`compile.py` writes them into a C header with an assertion of each size; `layout` tells Python how to unpack them.
+"""
+
+import struct
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, NamedTuple, get_args, get_type_hints
+
+from auditor.model import Kind
+
+u8 = Annotated[int, "u8", 1]
+u16 = Annotated[int, "u16", 1]
+u32 = Annotated[int, "u32", 1]
+u64 = Annotated[int, "u64", 1]
+s32 = Annotated[int, "s32", 1]
+s64 = Annotated[int, "s64", 1]
+_FORMATS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "s32": "i", "s64": "q"}
+
+KINDS = tuple(Kind)
+TCP_STATES = 13  # include/net/tcp_states.h, up to TCP_NEW_SYN_RECV
+
+CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} | {
+    "KINDS": len(KINDS),
+    "TCP_STATES": TCP_STATES,
+    "KTHREAD": 1,
+    "THREAD": 2,
+    "WITH_TIME_WAIT": 4,
+    "EXITING": 8,
+    "SHARED": 1,
+    "LISTENS": 2,
+    "PTMX": 4,
+    "SUMS": 1,
+    "HELD": 2,
+    "TCP": 1,
+    "UDP": 2,
+    "UNIX": 3,
+    "OTHER": 4,
+}
+"""Bits of `Task.flags` and `Held.flags`, what a record of the descriptor pass is (its first word), and sorts of sockets."""
+KTHREAD, THREAD, WITH_TIME_WAIT, EXITING = (
+    CONSTANTS[name] for name in ("KTHREAD", "THREAD", "WITH_TIME_WAIT", "EXITING")
+)
+SHARED, LISTENS, PTMX = (CONSTANTS[name] for name in ("SHARED", "LISTENS", "PTMX"))
+SOCKETS = {CONSTANTS[name.upper()]: name for name in ("tcp", "udp", "unix", "other")}
+TCP = CONSTANTS["TCP"]
+
+
+class Settings(NamedTuple):
+    """What the programs are told.
+
+    Attributes:
+        single: references to a description that one descriptor and the iterator have.
+        pid_namespace: inode of the reader's.
+        own_pid: the reader's number in it.
+        epolls: whether each epoll instance comes as a `Held`.
+    """
+
+    single: u64
+    pid_namespace: u32
+    own_pid: u32
+    epolls: u64
+
+
+class Task(NamedTuple):
+    """A process, a kernel thread, or a thread with a descriptor table of its own.
+
+    Attributes:
+        pid: number in the initial PID namespace, of the thread.
+        tgid: the same of its process.
+        number: of the process in the reader's PID namespace.
+        thread: of the thread.
+        start: of the process, in nanoseconds since boot.
+        files: its descriptor table; 0 when it was given back.
+        cgroups: its css_set: tasks with the same one are in the same cgroups.
+        soft: RLIMIT_NOFILE.
+        netns: inode of the network namespace; 0 when it was given back.
+        time_wait: references to the buckets of that namespace: one more than there are.
+    """
+
+    pid: u32
+    tgid: u32
+    number: u32
+    flags: u32
+    start: u64
+    files: u64
+    cgroups: u64
+    soft: u64
+    hard: u64
+    threads: u32
+    euid: u32
+    netns: u32
+    time_wait: s32
+    time_wait_max: s32
+    thread: u32
+    command: Annotated[bytes, "u8", 16]
+
+
+class Sums(NamedTuple):
+    """What the table of a task holds.
+
+    Attributes:
+        netns: the task's. Sockets of it are summed here; of others in the map `strangers`, and counted in `elsewhere`.
+        fds: all of them.
+        shared: those whose description has other references: each comes as a `Held`, and its socket is not summed here.
+        lost: sockets that found no room in a map.
+        tcp_queued: bytes.
+        kinds: how many of each, as `KINDS` has them.
+        tcp: sockets by state.
+    """
+
+    tag: u32
+    pid: u32
+    netns: u32
+    fds: u32
+    shared: u32
+    lost: u32
+    tcp_queued: u64
+    udp_queued: u64
+    kinds: Annotated[bytes, "u32", len(KINDS)]
+    tcp: Annotated[bytes, "u32", TCP_STATES]
+    udp: u32
+    unix: u32
+    other: u32
+    elsewhere: u32
+    reserved: u32
+
+
+class Held(NamedTuple):
+    """One descriptor: shared, of a listening socket, of a pseudo-terminal's master, or of an inotify instance.
+
+    Attributes:
+        file: the description.
+        budget: of an inotify instance, a key of the map `budgets`.
+        netns: of a socket; of an epoll instance the user whose watches it counts among.
+        socket: 0, or which sort.
+        queue: of a listener, connections that wait.
+        drops: sk_drops of a listener.
+        queued: bytes in the queues of any other.
+        address: local, of a listener.
+    """
+
+    tag: u32
+    pid: u32
+    file: u64
+    budget: u64
+    fd: u32
+    netns: u32
+    kind: u8
+    flags: u8
+    socket: u8
+    state: u8
+    family: u16
+    protocol: u16
+    queue: u32
+    backlog: u32
+    drops: u32
+    queued: u32
+    port: u16
+    reserved: u16
+    reserved2: u32
+    address: Annotated[bytes, "u8", 16]
+
+
+class Lesson(NamedTuple):
+    """One of the reader's own descriptors."""
+
+    operations: u64
+    references: u64
+    fd: u32
+    reserved: u32
+
+
+class Charged(NamedTuple):
+    """A user's budget of inotify (struct ucounts), one level of the chain.
+
+    Attributes:
+        above: the budget that is charged as well, in the user namespace above; 0 on top.
+    """
+
+    above: u64
+    user_namespace: u32
+    uid: u32
+    instances: s64
+    instances_max: s64
+    watches: s64
+    watches_max: s64
+
+
+class Stranger(NamedTuple):
+    """Key of sockets that are in another namespace than who holds them."""
+
+    pid: u32
+    netns: u32
+    socket: u8
+    state: u8
+    reserved: u16
+
+
+class StrangersOf(NamedTuple):
+    """Their number, and the bytes in their queues."""
+
+    number: u64
+    queued: u64
+
+
+class Port(NamedTuple):
+    """Key of a port that is listened on."""
+
+    netns: u32
+    number: u16
+    family: u16
+
+
+class PeerOf(NamedTuple):
+    """Key of TCP sockets of one process in one state with the same other end; port 0: clients."""
+
+    pid: u32
+    state: u8
+    family: u8
+    port: u16
+    address: Annotated[bytes, "u8", 16]
+
+
+class Number(NamedTuple):
+    """A key or a value of one word."""
+
+    value: u64
+
+
+class Signed(NamedTuple):
+    """A value that may be below zero."""
+
+    value: s64
+
+
+class Word(NamedTuple):
+    """The same of half the size."""
+
+    value: u32
+
+
+Record = type[tuple[object, ...]]
+_IN_C: dict[Record, str] = {
+    Settings: "settings",
+    Task: "task",
+    Sums: "sums",
+    Held: "held",
+    Lesson: "lesson",
+    Charged: "budget",
+    Stranger: "stranger",
+    StrangersOf: "strangers_of",
+    Port: "port",
+    PeerOf: "peer",
+}
+
+
+@cache
+def layout(record: Record) -> struct.Struct:
+    """Return how a record is unpacked. Arrays come as bytes."""
+    return struct.Struct("=" + "".join(_format(*one) for _, one in _fields(record)))
+
+
+def figures(packed: bytes) -> tuple[int, ...]:
+    """Unpack an array of u32."""
+    return struct.unpack(f"={len(packed) // 4}I", packed)
+
+
+def header() -> str:
+    """Return records.h."""
+    lines = [
+        "// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0",
+        "// Written by compile.py from records.py.",
+        "#pragma once",
+    ]
+    lines += [f"#define {name} {value}" for name, value in CONSTANTS.items()]
+    for record, name in _IN_C.items():
+        lines += _in_c(record, name)
+    return "\n".join(lines) + "\n"
+
+
+def _in_c(record: Record, name: str) -> Iterator[str]:
+    yield f"struct {name} {{"
+    for field, (kind, many) in _fields(record):
+        yield f"\t{kind} {field}{f'[{many}]' if many > 1 else ''};"
+    yield "};"
+    yield f'_Static_assert(sizeof(struct {name}) == {layout(record).size}, "{name} has holes");'
+
+
+def _fields(record: Record) -> Iterator[tuple[str, tuple[str, int]]]:
+    for name, hint in get_type_hints(record, include_extras=True).items():
+        _, kind, many = get_args(hint)
+        yield name, (kind, many)
+
+
+def _format(kind: str, many: int) -> str:
+    return _FORMATS[kind] if many == 1 else f"{many * struct.calcsize('=' + _FORMATS[kind])}s"

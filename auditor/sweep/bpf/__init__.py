@@ -1,0 +1,136 @@
+"""Sweep by BPF iterators: every descriptor is seen, so descriptions, holders and budgets are exact.
+
+What the iterators leave out is looked for: processes that only /proc lists are read there, and sockets that no
+descriptor leads to are dumped in the namespaces whose counters say that there are some.
+"""
+
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from auditor.kernel.bpf import records
+from auditor.kernel.bpf.programs import Descriptors, Programs
+from auditor.kernel.bpf.records import Port, Task
+from auditor.kernel.root import ProcRoot
+from auditor.model import Gap, NodeFacts, NodeSample
+from auditor.sweep import descriptors, dumps, namespaces, node, pools, tasks, users
+from auditor.sweep.bpf import budgets, unowned
+from auditor.sweep.bpf.holdings import Holdings
+from auditor.sweep.bpf.processes import Table
+from auditor.sweep.budget import Budget
+from auditor.sweep.losses import OF_DESCRIPTORS, Losses
+from auditor.sweep.memory import Memory, Spare
+
+__all__ = ["UnprovenError", "sweep"]
+
+_TOLERANCE = 8  # descriptors of this process that other threads may open or close during a pass
+_DUMP_SHARE = 0.5  # of the budget
+
+
+class UnprovenError(Exception):
+    """The iterators did not show what is surely there. The text is one clause."""
+
+
+def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memory: Memory) -> NodeSample:
+    """Read everything about sockets and descriptors.
+
+    Args:
+        root: the live /proc of the reader's own PID namespace.
+        programs: loaded.
+        cpu_seconds: what a sweep should take; `None` for no bound.
+        memory: of earlier sweeps.
+
+    Raises:
+        UnprovenError: the programs do not see what they must. KernelError: they cannot be read any more.
+    """
+    began, cpu = time.monotonic(), time.thread_time()
+    losses, budget = Losses(), Budget(cpu_seconds)
+    listed = root.pids()
+    facts, release = node.take(root, losses)
+    one_pass = _Pass.of(programs, memory, facts)
+    table = Table(root, losses)
+    table.fill(one_pass.tasks, one_pass.seen)
+    filled = table.fill_in(listed)
+    namespaces.complete(root, table.rows, losses)
+    unseen = descriptors.classify(root, filled, losses, budget, Memory())
+    table.forget(table.filled - {row.pid for row in filled})
+    rows = table.rows
+    holdings = Holdings(table, one_pass.seen)
+    held, shared = holdings.sockets(), holdings.shared()
+    spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE)
+    network = dumps.take(root, rows, holdings.prints(), losses, spare, unowned.seen(held, table))
+    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
+    found = pools.with_holders(root, pools.take(root, losses), rows, holdings.masters(), budget) + network.pools
+    per_user, unknown_budgets = budgets.Reader(root, losses, budget, memory).take(holdings, facts)
+    keys, without_keys = users.keys(root, losses)
+    return NodeSample(
+        at=time.time(),
+        source="bpf",
+        reason="sees every descriptor where it lies",
+        kernel=release or "",
+        facts=facts,
+        processes=tuple(row.process() for row in rows),
+        netns=tuple(network.netns()),
+        host_netns=next((row.netns for row in rows if row.pid == 1), None),
+        sockets=(*held, *unowned.of_unseen(filled), *unowned.take(held, network, {row.netns for row in filled})),
+        listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
+        shared=shared,
+        budgets=(*per_user, *keys),
+        pools=found.found,
+        cgroup_tasks=cgroup_tasks,
+        missing=found.missing | without_keys,
+        vanished=losses.vanished,
+        denied=len(losses.denied_pids),
+        filled_in=len(filled),
+        sweep_seconds=time.monotonic() - began,
+        cpu_seconds=time.thread_time() - cpu + network.cpu_seconds,
+        gaps=(
+            *_judged_still(losses.gaps()),
+            *_judged_still(unseen.gaps()),
+            *network.gaps,
+            *found.gaps(),
+            *unknown_budgets,
+            *unseen_cgroups,
+            *table.gaps(),
+        ),
+    )
+
+
+def _judged_still(gaps: Iterable[Gap]) -> Iterator[Gap]:
+    """Take away the limits that the kernel counts itself: a process that does not show is in those counts."""
+    for gap in gaps:
+        yield replace(gap, limits=gap.limits - OF_DESCRIPTORS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pass:
+    """Tasks before and after, and descriptors in between: what ends or begins meanwhile is in one of them."""
+
+    tasks: list[Task]
+    seen: Descriptors
+
+    @classmethod
+    def of(cls, programs: Programs, memory: Memory, facts: NodeFacts) -> "_Pass":
+        own = len(os.listdir("/proc/self/fd")) - 1
+        before = programs.tasks()
+        seen = programs.descriptors(memory.ports or (), epolls=memory.epolls)
+        ports = frozenset(Port(one.netns, one.port, one.family) for one in seen.held if one.flags & records.LISTENS)
+        epolls = budgets.epolls_wanted(seen, facts)
+        if (memory.ports is None and ports) or (epolls and not memory.epolls):
+            seen = programs.descriptors(ports, epolls=epolls)  # what is asked for is known only after a first pass
+        memory.ports, memory.epolls = ports, epolls
+        after = programs.tasks()
+        tasks = list({(one.pid, one.start): one for one in (*after, *before)}.values())
+        _prove(tasks, seen, own)
+        return cls(tasks, seen)
+
+
+def _prove(tasks: Iterable[Task], seen: Descriptors, expected: int) -> None:
+    numbers = {one.pid for one in tasks if one.number == os.getpid()}
+    counted = sum(one.fds for one in seen.sums if one.pid in numbers)
+    if abs(counted - expected) > _TOLERANCE:
+        raise UnprovenError(f"it shows {counted} of this process's {expected} descriptors")
+    lost = sum(one.lost for one in seen.sums)
+    if lost:
+        raise UnprovenError(f"{lost} sockets found no room in its maps")

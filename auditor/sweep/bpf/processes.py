@@ -1,0 +1,171 @@
+"""The processes, as the iterator over tasks shows them, and from /proc what it does not show."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from auditor.kernel.bpf import records
+from auditor.kernel.bpf.programs import Descriptors
+from auditor.kernel.bpf.records import Sums, Task
+from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
+from auditor.kernel.procfs import cgroup, stat
+from auditor.kernel.root import ProcRoot
+from auditor.model import UNLIMITED, Gap, Kind, Limit
+from auditor.sweep import processes
+from auditor.sweep.losses import Losses
+from auditor.sweep.processes import Row
+
+_INFINITE = (1 << 64) - 1
+_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(slots=True)
+class Table:
+    """The processes.
+
+    Attributes:
+        by_pid: rows by process id.
+        keepers: by the task that a record of descriptors names, the row that counts its table.
+        filled: pids that only /proc showed.
+        time_wait_max: by namespace.
+    """
+
+    root: ProcRoot
+    losses: Losses
+    by_pid: dict[int, Row] = field(default_factory=dict)
+    keepers: dict[int, Row] = field(default_factory=dict)
+    filled: set[int] = field(default_factory=set)
+    time_wait_max: dict[int, int] = field(default_factory=dict)
+    _other_tables: int = 0
+
+    @property
+    def rows(self) -> list[Row]:
+        """All of them, by process id."""
+        return [self.by_pid[pid] for pid in sorted(self.by_pid)]
+
+    def fill(self, found: Iterable[Task], seen: Descriptors) -> None:
+        """Take over what the iterators show."""
+        sums = {one.pid: one for one in seen.sums}
+        cgroups: dict[int, processes.Cgroups] = {}
+        keepers: dict[int, Row] = {}
+        # Those that are ending come last: others of the same cgroups show where they are.
+        for task in sorted(self._answering(found), key=lambda one: one.flags & records.EXITING):
+            row = _row(task)
+            if row.kernel_thread:
+                self.by_pid[row.pid] = row
+                continue
+            self._place(row, task, cgroups)
+            counted = sums.get(task.pid)
+            if counted is None and task.files and not self._is_there(row):
+                self.losses.vanished += 1
+                continue
+            if task.flags & records.WITH_TIME_WAIT and task.netns:
+                self.time_wait_max[task.netns] = task.time_wait_max
+            self.by_pid[row.pid] = row
+            keeper = keepers.setdefault(task.files, row) if task.files else row
+            if keeper is not row:
+                row.table_pid, row.fds, row.kinds = keeper.pid, None, None
+                continue
+            self.keepers[task.pid] = row
+            row.fds = counted.fds if counted else 0
+            row.kinds = _kinds(counted) if counted else {}
+        self.losses.vanished += len({one.pid for one in seen.sums} - {task.pid for task in found})
+
+    def _answering(self, found: Iterable[Task]) -> Iterator[Task]:
+        """Choose one task for each process: the leader, or a thread that outlives it. Oldest first, then by number."""
+        chosen: dict[int, Task] = {}
+        for task in sorted(found, key=lambda one: (one.start, one.number, one.pid != one.tgid, one.pid)):
+            other = chosen.setdefault(task.tgid, task)
+            if other is task:
+                continue
+            if task.files and not other.files:
+                chosen[task.tgid] = task
+            elif task.files and task.files != other.files:
+                self._other_tables += 1
+        yield from chosen.values()
+
+    def _place(self, row: Row, task: Task, known: dict[int, processes.Cgroups]) -> None:
+        """Read where it is through any process of the same cgroups. Under v1 one that is ending shows `/`."""
+        cgroups = known.get(task.cgroups)
+        if cgroups is None:
+            try:
+                with self.root.process(row.pid) as process:
+                    cgroups = cgroup.parse(cgroup.read(process, row.task))
+                if row.task or not task.flags & records.EXITING:
+                    known[task.cgroups] = cgroups
+            except Gone:
+                return  # another of the same cgroups may tell
+            except (Absent, Denied, Malformed) as error:
+                self.losses.count("cgroup", error)
+                return
+        row.cgroups = cgroups
+
+    def _is_there(self, row: Row) -> bool:
+        try:
+            with self.root.process(row.pid) as process:
+                return stat.read(process).start == row.start
+        except KernelError:
+            return False
+
+    def fill_in(self, listed: Iterable[int]) -> list[Row]:
+        """Read from /proc what is listed there only."""
+        reader = processes.Reader(self.root, self.losses)
+        filled = []
+        for pid in listed:
+            if pid in self.by_pid:
+                continue
+            try:
+                with self.root.process(pid) as process:
+                    row = reader.row(pid, process)
+            except Denied as error:
+                self.losses.count("process", error, pid)
+            except KernelError as error:
+                self.losses.count("stat", error, pid)
+            else:
+                self.by_pid[pid] = row
+                self.filled.add(pid)
+                filled.append(row)
+        return filled
+
+    def forget(self, pids: Iterable[int]) -> None:
+        """Take out processes that ended meanwhile."""
+        for pid in list(pids):
+            self.filled.discard(pid)
+            del self.by_pid[pid]
+
+    def gaps(self) -> Iterator[Gap]:
+        """Say what was read another way, and what was not read."""
+        if self.filled:
+            yield Gap("filled-in", "processes that BPF iterators do not show were read from /proc", len(self.filled))
+        if self._other_tables:
+            detail = "threads with a descriptor table of their own: what it holds is counted nowhere"
+            yield Gap("thread-tables", detail, self._other_tables)
+
+
+def _row(task: Task) -> Row:
+    return Row(
+        pid=task.number,
+        start=task.start // _TICK,
+        command=stat.command(task.command.split(b"\0", 1)[0]),
+        threads=task.threads,
+        kernel_thread=bool(task.flags & records.KTHREAD),
+        task=f"task/{task.thread}/" if task.flags & records.THREAD else "",
+        task_id=task.thread,
+        uid=None if task.flags & records.KTHREAD else task.euid,
+        netns=None if task.flags & records.KTHREAD else task.netns or None,
+        soft_limit=_limit(task.soft, task),
+        hard_limit=_limit(task.hard, task),
+        fds=0,
+        table_pid=task.number,
+        kinds={},
+    )
+
+
+def _limit(figure: int, task: Task) -> Limit:
+    if task.flags & records.KTHREAD:
+        return None
+    return UNLIMITED if figure == _INFINITE else figure
+
+
+def _kinds(sums: Sums) -> dict[Kind, int]:
+    return {kind: number for kind, number in zip(records.KINDS, records.figures(sums.kinds), strict=True) if number}

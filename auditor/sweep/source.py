@@ -1,0 +1,89 @@
+"""Which source a sweep reads: the best that proves itself, each time anew."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Literal
+
+from auditor.kernel.bpf.programs import Programs
+from auditor.kernel.errors import Denied, KernelError
+from auditor.kernel.root import ProcRoot
+from auditor.model import NodeSample
+from auditor.sweep import SweepError, bpf
+from auditor.sweep import sweep as by_procfs
+from auditor.sweep.memory import Memory
+
+RETRY_SECONDS: Final = 600.0
+Wanted = Literal["auto", "bpf", "procfs"]
+
+
+class Source:
+    """Sweeps by BPF iterators where those can be had, else by procfs; keeps what one sweep may spare the next.
+
+    Args:
+        root: the tree to read.
+        wanted: `auto`, or one source and no other.
+        load: makes the programs.
+
+    Attributes:
+        trouble: why `auto` makes do without BPF; `None` while it need not.
+    """
+
+    def __init__(self, root: ProcRoot, wanted: Wanted = "auto", load: Callable[[], Programs] = Programs) -> None:
+        self.trouble: str | None = None
+        self._root = root
+        self._wanted = wanted
+        self._load = load
+        self._memory = Memory()
+        self._programs: Programs | None = None
+        self._tried: float | None = None
+
+    def sweep(self, cpu_seconds: float | None = None) -> NodeSample:
+        """Sweep.
+
+        Args:
+            cpu_seconds: what it should take; `None` for no bound.
+
+        Raises:
+            SweepError: there is nothing to read, or the one source that was asked for cannot be used.
+        """
+        if self._wanted == "procfs":
+            return self._fall_back(cpu_seconds, "asked for")
+        if not self._root.own_pids:
+            self.trouble = f"{self._root.path} is not the live /proc of this PID namespace"
+        elif self._due():
+            try:
+                sample = self._by_bpf(cpu_seconds)
+            except (KernelError, bpf.UnprovenError) as error:
+                self.trouble = str(error)
+                if isinstance(error, Denied):
+                    self.trouble = f"CAP_BPF and CAP_PERFMON are needed ({error})"
+                self.close()
+            else:
+                self.trouble = None
+                return sample
+        if self._wanted == "bpf":
+            raise SweepError(f"BPF cannot be used: {self.trouble}. Leave out --source bpf.")
+        return self._fall_back(cpu_seconds, f"BPF cannot be used: {self.trouble}")
+
+    def close(self) -> None:
+        """Let go of the programs."""
+        if self._programs:
+            self._programs.close()
+            self._programs = None
+
+    def _due(self) -> bool:
+        """Whether to try: what failed once is not tried at every sweep."""
+        if self._programs or self._wanted == "bpf" or self._tried is None:
+            return True
+        return time.monotonic() - self._tried >= RETRY_SECONDS
+
+    def _by_bpf(self, cpu_seconds: float | None) -> NodeSample:
+        self._tried = time.monotonic()
+        if self._programs is None:
+            self._programs = self._load()
+        return bpf.sweep(self._root, self._programs, cpu_seconds=cpu_seconds, memory=self._memory)
+
+    def _fall_back(self, cpu_seconds: float | None, reason: str) -> NodeSample:
+        sample = by_procfs(self._root, cpu_seconds=cpu_seconds, memory=self._memory)
+        return replace(sample, reason=reason)

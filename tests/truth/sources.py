@@ -1,0 +1,23 @@
+"""The source under test: each test runs by every source, unless it is marked to be about one."""
+
+from functools import cache
+
+from auditor.kernel.bpf.programs import Programs
+from auditor.kernel.root import ProcRoot
+from auditor.model import NodeSample
+from auditor.sweep import Memory, bpf
+from auditor.sweep import sweep as by_procfs
+
+SOURCES = ("procfs", "bpf")
+current = "procfs"
+
+
+@cache
+def programs() -> Programs:
+    return Programs()
+
+
+def sweep(root: ProcRoot, cpu_seconds: float | None = None, memory: Memory | None = None) -> NodeSample:
+    if current == "bpf":
+        return bpf.sweep(root, programs(), cpu_seconds=cpu_seconds, memory=memory or Memory())
+    return by_procfs(root, cpu_seconds=cpu_seconds, memory=memory)

@@ -1,0 +1,187 @@
+"""What only BPF iterators see, and what happens where they cannot be had."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from truth.auditing import audit, pod, readings
+from truth.sources import programs, sweep
+from truth.starting import Start
+
+from auditor.kernel.bpf import libbpf
+from auditor.kernel.bpf.programs import Programs
+from auditor.kernel.root import ProcRoot
+from auditor.model import NodeSample
+from auditor.sweep import SweepError
+from auditor.sweep import sweep as by_procfs
+from auditor.sweep.source import RETRY_SECONDS, Source
+
+pytestmark = pytest.mark.source("bpf")
+
+
+def shares(user: int) -> tuple[int, dict[object, int | None]]:
+    """Use of a user's inotify instances, and who has how many."""
+    found = [one for one in readings(audit()[1], "inotify-instances") if one.scope == f"user {user}"]
+    if not found:
+        return 0, {}
+    (reading,) = found
+    assert reading.used is not None
+    assert not reading.estimate
+    return reading.used, {share.owner: share.used for share in reading.consumers}
+
+
+def test_user_namespaces_charge_who_made_them(start: Start) -> None:
+    """Pods of different users inside and outside fill one budget: root's, who made both namespaces."""
+    before, _ = shares(0)
+    one, other = "11111111-aaaa-4aaa-8aaa-111111111111", "22222222-aaaa-4aaa-8aaa-222222222222"
+    start("mapped", one, 60_000, 20)
+    start("mapped", other, 60_001, 30)
+    after, of = shares(0)
+    assert after == before + 50
+    assert (of[pod(one)], of[pod(other)]) == (20, 30)
+    assert shares(60_000) == (0, {}), "nothing is charged to whom they are mapped to: that limit never binds"
+
+
+def test_the_effective_user_is_charged(start: Start, uid: str) -> None:
+    start("user", 54_325, 7, uid)
+    assert shares(54_325) == (7, {pod(uid): 7})
+
+
+def test_a_server_that_forks_counts_each_description_once(start: Start) -> None:
+    truth = start("prefork")
+    sample = sweep(ProcRoot())
+    pids = {truth["parent"], *truth["children"]}
+    held = [process for process in sample.processes if process.pid in pids]
+    private = {process.pid: process.private_descriptions for process in held}
+    assert {private[child] for child in truth["children"]} == {truth["own"]}
+    assert sample.shared is not None
+    by_all = sum(one.count for one in sample.shared if pids <= set(one.holders))
+    assert by_all == truth["shared"]
+    distinct = sum(filter(None, private.values())) + sum(one.count for one in sample.shared if pids & {*one.holders})
+    assert distinct < sum(process.fds or 0 for process in held) / 2
+
+
+def of_pids(sample: NodeSample, pids: set[int]) -> tuple[object, ...]:
+    rows = {
+        one.pid: (one.start, one.uid, one.threads, one.cgroups, one.netns, one.soft_limit, one.hard_limit, one.fds,
+                  one.table_pid, one.kinds, one.private_descriptions)
+        for one in sample.processes if one.pid in pids
+    }  # fmt: skip
+    sockets = Counter[object]()
+    queued = Counter[object]()
+    for group in sample.sockets:
+        if group.holders and pids & set(group.holders):
+            sockets[group.protocol, group.state, group.holders] += group.count
+            queued[group.protocol, group.holders] += group.queued_bytes
+    netns = {row.netns for row in sample.processes if row.pid in pids} - {sample.host_netns}
+    counters = {one for one in sample.netns if one.inode in netns}
+    listeners = {one for one in sample.listeners or () if pids & set(one.holders or ())}
+    shared = {one for one in sample.shared or () if pids & set(one.holders)}
+    return rows, sockets, queued, counters, listeners, shared
+
+
+@pytest.mark.parametrize(
+    "workload", ["kinds", "tcp 2", "prefork", "listeners POD 3", "ptys POD 5", "zombie_leader", "clone_files"]
+)
+def test_both_sources_agree(start: Start, uid: str, workload: str) -> None:
+    name, *arguments = workload.split()
+    truth = start(name, *(uid if one == "POD" else one for one in arguments))
+    pids = {truth[one] for one in ("pid", "parent", "keeper", "sharer") if one in truth} | {*truth.get("children", ())}
+    ours, theirs = of_pids(sweep(ProcRoot()), pids), of_pids(by_procfs(ProcRoot()), pids)
+    for one, other in zip(ours, theirs, strict=True):
+        assert one == other
+
+
+def test_without_capabilities_procfs_takes_over() -> None:
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "auditor.cli", "scan"]
+    done = subprocess.run([*command, "-o", "json"], capture_output=True, text=True, check=False)
+    coverage = json.loads(done.stdout)["status"]["coverage"]
+    assert coverage["source"] == "procfs"
+    assert coverage["reason"].startswith("BPF cannot be used: CAP_BPF and CAP_PERFMON are needed")
+    refused = subprocess.run([*command, "--source", "bpf"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "CAP_BPF and CAP_PERFMON are needed" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("btf", "the kernel does not describe its types (/nowhere is missing: CONFIG_DEBUG_INFO_BTF)"),
+        ("object", "the programs were not compiled: clang was missing when this was installed"),
+        ("stale", "the programs were compiled of another version's source: install again"),
+        ("libbpf", "libbpf.so.1-missing is not installed"),
+        ("full", "3 sockets found no room in its maps"),
+        ("blind", "it shows 0 of this process's "),
+    ],
+)
+def test_every_fault_is_one_reason_and_procfs_takes_over(
+    fault: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = tmp_path / "stale.o"
+    stale.write_bytes(b"\x7fELF")
+
+    def load() -> Programs:
+        match fault:
+            case "btf":
+                return Programs(btf="/nowhere")
+            case "object":
+                return Programs(path="/nowhere.o")
+            case "stale":
+                return Programs(path=str(stale))
+            case "libbpf":
+                monkeypatch.setattr(libbpf, "_LIBRARY", "libbpf.so.1-missing")
+                return Programs()
+        loaded = Programs()
+        complete = loaded.descriptors
+        sums: dict[str, Any] = {"full": {"lost": 3}, "blind": {"fds": 0}}[fault]
+
+        def short(*arguments: object, **options: object) -> object:
+            seen = complete(*arguments, **options)  # type: ignore[arg-type]
+            own = {one.pid for one in loaded.tasks() if one.number == os.getpid()}
+            seen.sums = [one._replace(**sums) if one.pid in own else one for one in seen.sums]
+            return seen
+
+        monkeypatch.setattr(loaded, "descriptors", short)
+        return loaded
+
+    source = Source(ProcRoot(), load=load)
+    sample = source.sweep()
+    assert sample.source == "procfs"
+    assert sample.processes
+    assert sample.reason.startswith(f"BPF cannot be used: {reason}")
+    assert source.trouble is not None
+    with pytest.raises(SweepError, match="Leave out --source bpf"):
+        Source(ProcRoot(), "bpf", load=load).sweep()
+    source._load = Programs
+    monkeypatch.undo()
+    assert source.sweep().source == "procfs", "not tried at every sweep"
+    source._tried = -RETRY_SECONDS
+    assert source.sweep().source == "bpf", "tried again later"
+    assert source.trouble is None
+    source.close()
+
+
+def test_nothing_stays_open_and_loading_again_and_again_leaks_nothing() -> None:
+    programs()
+    sweep(ProcRoot())
+    before = os.listdir("/proc/self/fd")
+    for _ in range(3):
+        loaded = Programs()
+        loaded.tasks()
+        loaded.close()
+    assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_table_that_grows_between_passes_breaks_no_sum(start: Start) -> None:
+    start("churn")
+    for _ in range(50):
+        sample = sweep(ProcRoot())
+        for process in sample.processes:
+            if process.kinds is not None:
+                assert sum(process.kinds.values()) == process.fds
