@@ -1,6 +1,7 @@
 """The agent: sweep, attribute, assess, publish, again and again. A composer; rules and shapes live elsewhere."""
 
 import contextlib
+import gc
 import logging
 import signal
 import threading
@@ -20,6 +21,7 @@ from auditor.kube.node import read_node
 from auditor.kube.pods import PodWatch
 from auditor.kube.writer import EventWriter, NodeGoneError, ObjectWriter
 from auditor.model import Assessment, Finding, Gap, NodeInfo
+from auditor.profiles import PROFILES
 from auditor.publish import cadence
 from auditor.publish import object as shape
 from auditor.publish.convert import to_status
@@ -54,6 +56,7 @@ class AgentSettings:
         context: kubeconfig context; inside a cluster the service account is used.
         thresholds: a file of them, which may change at any time.
         source: what is read; `auto` for the best that works.
+        profile: what this installation has the rights to.
     """
 
     node_name: str
@@ -66,6 +69,7 @@ class AgentSettings:
     context: str | None = None
     thresholds: str | None = None
     source: Wanted = "auto"
+    profile: str = "privileged"
 
 
 def run(settings: AgentSettings) -> int:
@@ -85,6 +89,7 @@ def run(settings: AgentSettings) -> int:
     try:
         client = connect(settings.context, pause=stop.wait) if settings.publish else None
         agent = Agent(settings, client)
+        agent.confine()  # before there is a second thread, which would keep what this one gives up
         host, port = settings.metrics_address
         Endpoint((host, port), agent.metrics.expose, agent.alive, agent.ready)
     except ApiError as error:
@@ -109,6 +114,7 @@ class Agent:
     def __init__(self, settings: AgentSettings, client: Client | None) -> None:
         self.metrics = Metrics()
         self._settings = settings
+        self._profile = PROFILES[settings.profile]
         self._source = Source(ProcRoot(settings.procfs), settings.source)
         self._thresholds = Watched(settings.thresholds)
         self._wishes = Wishes()
@@ -133,6 +139,7 @@ class Agent:
             deadline = time.monotonic() + POD_WATCH_PATIENCE_SECONDS
             while not stop.is_set() and time.monotonic() < deadline and not self._watch.wait_synced(0.2):
                 pass
+        gc.freeze()  # what was imported lives as long as the process: the collector need not look at it again
         while not stop.is_set():
             began = time.monotonic()
             self._turn()
@@ -142,6 +149,15 @@ class Agent:
             self._publisher.finish()
         if self._watch:
             self._watch.stop()
+
+    def confine(self) -> None:
+        """Give up all capabilities, if the profile says so, but those that go on reading takes."""
+        if self._profile.confined:
+            kept = self._source.confine()
+            LOG.info(
+                "capabilities are given up%s",
+                f", except {kept}, which this kernel asks for at each read" if kept else "",
+            )
 
     def alive(self) -> bool:
         """Whether the loop still turns."""
@@ -177,7 +193,7 @@ class Agent:
         usage = attribute(sample, known.pods)
         publisher = self._publisher
         thresholds = self._thresholds.of(publisher.node.all_labels if publisher else {})
-        policy = Policy(thresholds, self._wishes.of(usage.owners))
+        policy = Policy(thresholds, self._wishes.of(usage.owners), self._profile.promised)
         usage = replace(usage, gaps=(*usage.gaps, *known.gaps, *self._bad_thresholds()))
         assessment, self._history = assess(usage, self._history, policy, time.time())
         status = to_status(

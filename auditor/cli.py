@@ -18,6 +18,7 @@ EXIT_FAILED = 2
 
 DEFAULT_PROC = "/proc"
 SOURCES = ("auto", "bpf", "procfs")
+PROFILES = ("privileged", "minimal", "unprivileged")
 POD_LOGS = "/var/log/pods"
 
 
@@ -70,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics-address", type=_address, default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes"
     )
     agent.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
+    agent.add_argument("--profile", choices=PROFILES, default="privileged", help="its rights; default: privileged")
     agent.add_argument("--thresholds", metavar="FILE", help="others than the tables', by limit and node labels")
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
     agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
@@ -140,6 +142,7 @@ def _agent(arguments: argparse.Namespace) -> int:
             pod_logs=arguments.pod_logs,
             thresholds=arguments.thresholds,
             source=arguments.source,
+            profile=arguments.profile,
             context=arguments.context,
         )
     )

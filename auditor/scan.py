@@ -10,10 +10,11 @@ import yaml
 from rich.console import Console
 
 from auditor.attribute import attribute
-from auditor.evaluate import LIMITS, Policy, assess
+from auditor.evaluate import Policy, assess
 from auditor.kernel.root import ProcRoot
 from auditor.kube.pod_logs import pod_logs
 from auditor.model import NodeInfo
+from auditor.profiles import PROFILES
 from auditor.publish import object as shape
 from auditor.publish.convert import UNCAPPED, to_document, to_status
 from auditor.publish.terminal import render
@@ -23,7 +24,6 @@ from auditor.sweep.source import Source, Wanted
 
 __all__ = ["Audited", "Auditor", "SweepError"]
 
-_WITHOUT_ROOT = frozenset({"file-handles", "pids", "threads"})
 _EXIT_FOUND, _EXIT_UNKNOWN = 1, 2
 _SEVERE = {"warning": {"Warning", "Critical"}, "critical": {"Critical"}}
 
@@ -69,8 +69,8 @@ class Auditor:
         self._node = NodeInfo(node_name)
         self._interval = interval
         self._history = History()
-        promised = frozenset(row.id for row in LIMITS) if os.geteuid() == 0 else _WITHOUT_ROOT
-        self._policy = Policy(promised=promised)
+        profile = PROFILES["privileged" if os.geteuid() == 0 else "unprivileged"]
+        self._policy = Policy(promised=profile.promised)
 
     def audit(self) -> Audited:
         """Audit once.

@@ -7,6 +7,7 @@ with all of its holders, so that every later sum can count it once for each owne
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import NamedTuple
 
 from auditor.model.figures import Limit
 from auditor.model.gap import Gap
@@ -59,8 +60,7 @@ def cgroup_path(cgroups: Iterable[tuple[str, str]], controller: str) -> str | No
     return unified
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """One process (thread group). Identity is (pid, start): a pid alone is reused.
 
     Attributes:
@@ -121,7 +121,7 @@ class Peer:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as good as frozen, which would double the cost of the many there are
 class SocketGroup:
     """Distinct sockets that agree in everything that later stages ask for.
 
@@ -176,8 +176,7 @@ class Netns:
     dumped: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """A TCP address that is listened on, in one network namespace. Sockets that share it (SO_REUSEPORT) are one.
 
     Attributes:

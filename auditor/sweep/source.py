@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Literal
 
+from auditor.kernel import capabilities
 from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.errors import Denied, KernelError
 from auditor.kernel.root import ProcRoot
@@ -65,6 +66,29 @@ class Source:
         if self._wanted == "bpf":
             raise SweepError(f"BPF cannot be used: {self.trouble}. Leave out --source bpf.")
         return self._fall_back(cpu_seconds, f"BPF cannot be used: {self.trouble}")
+
+    def confine(self) -> str | None:
+        """Load the programs, and give up every capability of this thread: reading goes on without.
+
+        Returns:
+            The one that this kernel asks for at each read (before Linux 5.19), and that is kept; `None` if there is none.
+        """
+        kept = None
+        try:
+            if self._wanted != "procfs" and self._root.own_pids:
+                self._tried = time.monotonic()
+                self._programs = self._load()
+                capabilities.limit_to((), [capabilities.CAP_BPF])
+                try:
+                    self._programs.descriptors()
+                except KernelError:
+                    kept = "CAP_BPF"
+        except KernelError as error:
+            self.trouble = str(error)
+            self.close()
+        which = [capabilities.CAP_BPF] if kept else []
+        capabilities.limit_to(which, which)
+        return kept
 
     def close(self) -> None:
         """Let go of the programs."""

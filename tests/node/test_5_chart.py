@@ -34,7 +34,8 @@ OTHERS = (
     ("nodeSelector.pool=a", "podLabels.team=net", "podAnnotations.a=b", "priorityClassName="),
     ("affinity=null", "tolerations=null", "resources=null"),
     ("updateStrategy.type=OnDelete", "updateStrategy.rollingUpdate=null"),
-    ("security.profile=privileged",),
+    ("security.profile=minimal", "agent.source=bpf"),
+    ("security.profile=unprivileged", "agent.source=procfs"),
     ("thresholds[0].limits.pids.warning=70", "thresholds[0].limits.pids.critical=90", "thresholds[0].nodeSelector.a=b"),
 )
 REFUSED = (

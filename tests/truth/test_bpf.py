@@ -1,6 +1,5 @@
 """What only BPF iterators see, and what happens where they cannot be had."""
 
-import json
 import os
 import subprocess
 import sys
@@ -97,16 +96,42 @@ def test_both_sources_agree(start: Start, uid: str, workload: str) -> None:
         assert one == other
 
 
+CONFINED = """
+import sys
+from auditor.kernel.root import ProcRoot
+from auditor.sweep import SweepError
+from auditor.sweep.source import Source
+source = Source(ProcRoot(), sys.argv[1])
+try:
+    if sys.argv[2] == "confine":
+        print(source.confine())
+    sample = source.sweep()
+    print(sample.source, sample.reason, sep=": ")
+except SweepError as error:
+    print(error)
+print(open("/proc/self/status").read())
+"""
+
+
+def confined(capabilities: str, *arguments: str) -> list[str]:
+    """Sweep with these capabilities and no others; what it says."""
+    command = ["setpriv", f"--bounding-set=-all{capabilities}", "--inh-caps=-all", sys.executable, "-c", CONFINED]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=True).stdout.splitlines()
+
+
 def test_without_capabilities_procfs_takes_over() -> None:
-    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-m", "auditor.cli", "scan"]
-    done = subprocess.run([*command, "-o", "json"], capture_output=True, text=True, check=False)
-    coverage = json.loads(done.stdout)["status"]["coverage"]
-    assert coverage["source"] == "procfs"
-    assert coverage["reason"].startswith("BPF cannot be used: CAP_BPF and CAP_PERFMON are needed")
-    refused = subprocess.run([*command, "--source", "bpf"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert refused.stderr.count("\n") == 1
-    assert "CAP_BPF and CAP_PERFMON are needed" in refused.stderr
+    assert confined("", "auto", "")[0].startswith("procfs: BPF cannot be used: CAP_BPF and CAP_PERFMON are needed")
+    assert confined(",+bpf", "auto", "")[0].startswith("procfs: BPF cannot be used: ")
+    refused = confined("", "bpf", "")[0]
+    assert refused.startswith("BPF cannot be used: CAP_BPF and CAP_PERFMON are needed")
+    assert refused.endswith("Leave out --source bpf.")
+
+
+def test_after_loading_no_capability_is_left_and_reading_goes_on() -> None:
+    kept, source, *status = confined(",+bpf,+perfmon", "auto", "confine")
+    assert source.startswith("bpf: ")
+    left = {line.split()[0]: int(line.split()[1], 16) for line in status if line.startswith(("CapEff", "CapPrm"))}
+    assert set(left.values()) == ({0} if kept == "None" else {1 << 39})
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,4 @@
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -149,7 +148,7 @@ def test_a_process_that_lowered_its_own_limit_is_never_the_worst() -> None:
 
 def test_units_kernel_and_host_are_owners_of_their_own() -> None:
     unit = process(2, cgroup("/system.slice/containerd.service"))
-    kernel = replace(process(3, fds=0), kernel_thread=True)
+    kernel = process(3, fds=0)._replace(kernel_thread=True)
     usage = attribute(sample([process(1), unit, kernel]), {})
     assert {row.owner.kind for row in usage.owners} == {OwnerKind.HOST, OwnerKind.UNIT, OwnerKind.KERNEL}
 

@@ -10,7 +10,7 @@ from auditor.kernel.errors import Absent, Denied, Malformed
 
 _LIBRARY: Final = "libbpf.so.1"
 _PIECE: Final = 32 << 10  # what the kernel buffers of an iterator: records are never cut
-_BATCH: Final = 4096
+_BATCH: Final = 1024
 _LOG_BYTES: Final = 1 << 20
 _WARNING: Final = 0
 _Print = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
@@ -29,6 +29,7 @@ _SIGNATURES: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
     ("bpf_link__destroy", c_int, (c_void_p,)),
     ("bpf_iter_create", c_int, (c_int,)),
     ("bpf_map_update_elem", c_int, (c_int, c_char_p, c_char_p, c_uint64)),
+    ("bpf_map_update_batch", c_int, (c_int, c_char_p, c_char_p, POINTER(c_uint32), c_void_p)),
     (
         "bpf_map_lookup_and_delete_batch",
         c_int,
@@ -107,11 +108,18 @@ class Object:
         finally:
             os.close(fd)
 
-    def update(self, name: str, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Put entries into a map."""
-        for key, value in entries:
-            if self._library.bpf_map_update_elem(self._maps[name], key, value, 0) < 0:
-                self._fail(f"map {name}")
+    def update(self, name: str, key: bytes, value: bytes) -> None:
+        """Put an entry into a map."""
+        if self._library.bpf_map_update_elem(self._maps[name], key, value, 0) < 0:
+            self._fail(f"map {name}")
+
+    def update_all(self, name: str, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Put entries into a hash map."""
+        pairs = list(entries)
+        keys, values = b"".join(key for key, _ in pairs), b"".join(value for _, value in pairs)
+        number = c_uint32(len(pairs))
+        if pairs and self._library.bpf_map_update_batch(self._maps[name], keys, values, ctypes.byref(number), None) < 0:
+            self._fail(f"map {name}")
 
     def drain(self, name: str, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
         """Empty a hash map and yield (keys, values), some at a time, end to end."""

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import socket
+import struct
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -29,6 +30,14 @@ from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind
 
 BTF = "/sys/kernel/btf/vmlinux"
+_PAIR = struct.Struct("=IQ")
+_MARKS = 32  # where kind, flags and socket stand in a `Held`
+# Marks of a description of which no more matters than who shares it. There are many.
+_SHARED_ALONE = frozenset(
+    bytes((number, records.SHARED, 0))
+    for number, kind in enumerate(records.KINDS)
+    if kind not in (Kind.SOCKET, Kind.INOTIFY, Kind.EPOLL)
+)
 _SUMS = records.CONSTANTS["SUMS"].to_bytes(4, "little")
 
 
@@ -38,15 +47,17 @@ class Descriptors:
 
     Attributes:
         sums: by task.
-        held: descriptors that stand for themselves.
+        shared: (task, description) where nothing matters but that the description has other references.
+        held: other descriptors that stand for themselves.
         strangers: sockets of other namespaces than their holder's.
         budgets: of inotify, by address.
         epoll_watches: by user; what single CPUs have not added yet is missing.
         connections: established ones at each port that was asked for.
-        peers: the other end of connections; of established ones an eighth, weighted.
+        peers: the other end of connections; of established ones a sample, weighted.
     """
 
     sums: list[Sums] = field(default_factory=list)
+    shared: list[tuple[int, int]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     strangers: dict[Stranger, StrangersOf] = field(default_factory=dict)
     budgets: dict[int, Charged] = field(default_factory=dict)
@@ -67,6 +78,7 @@ class Programs:
             raise Absent(f"the kernel does not describe its types ({btf} is missing: CONFIG_DEBUG_INFO_BTF)")
         data = artifact.read(path)
         self._single = 0
+        self._operations: dict[str, int] = {}
         self._object = Object(data)
         try:
             self._teach()
@@ -92,15 +104,18 @@ class Programs:
         """
         self._tell(epolls=epolls)
         pack = layout(Port).pack
-        self._object.update("ports", ((pack(*port), bytes(8)) for port in ports))
+        self._object.update_all("ports", ((pack(*port), bytes(8)) for port in ports))
         found = Descriptors()
-        sums, held = layout(Sums), layout(Held)
+        sums, held, pair = layout(Sums), layout(Held), _PAIR.unpack_from
         for piece in self._object.read("descriptors"):
             offset, end = 0, len(piece)
             while offset < end:
                 if piece.startswith(_SUMS, offset):
                     found.sums.append(Sums._make(sums.unpack_from(piece, offset)))
                     offset += sums.size
+                elif piece[offset + _MARKS : offset + _MARKS + 3] in _SHARED_ALONE:
+                    found.shared.append(pair(piece, offset + 4))
+                    offset += held.size
                 else:
                     found.held.append(Held._make(held.unpack_from(piece, offset)))
                     offset += held.size
@@ -131,17 +146,13 @@ class Programs:
             raise Malformed(
                 "the programs do not see this process: it is in a PID namespace of its own (hostPID shares it)"
             )
-        word = layout(Word)
-        known = (
-            (layout(Number).pack(mine[fd].operations), word.pack(records.KINDS.index(kind)))
-            for fd, kind in kinds.items()
-        )
-        self._object.update("kinds", known)
+        self._operations = {f"of_{kind.value}": mine[fd].operations for fd, kind in kinds.items()}
         self._single = min(lesson.references for lesson in mine.values())
 
     def _tell(self, *, epolls: bool = False) -> None:
-        settings = Settings(self._single, os.stat("/proc/self/ns/pid").st_ino, os.getpid(), int(epolls))
-        self._object.update("settings", [(bytes(4), layout(Settings).pack(*settings))])
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+        settings = Settings(self._single, namespace, os.getpid(), int(epolls), **self._operations)
+        self._object.update("settings", bytes(4), layout(Settings).pack(*settings))
 
 
 def _specimens(stack: ExitStack) -> Iterator[tuple[int, Kind]]:

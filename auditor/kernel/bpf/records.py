@@ -55,12 +55,19 @@ class Settings(NamedTuple):
         pid_namespace: inode of the reader's.
         own_pid: the reader's number in it.
         epolls: whether each epoll instance comes as a `Held`.
+        of_socket: by which file operations it is known, as are the others; 0 where they were not learned.
     """
 
     single: u64
     pid_namespace: u32
     own_pid: u32
     epolls: u64
+    of_socket: u64 = 0
+    of_epoll: u64 = 0
+    of_eventfd: u64 = 0
+    of_inotify: u64 = 0
+    of_timerfd: u64 = 0
+    of_signalfd: u64 = 0
 
 
 class Task(NamedTuple):

@@ -48,7 +48,8 @@ typedef __s64 s64;
 #define S_IFIFO 0010000
 #define PID_LEVELS 8
 #define USER_LEVELS 8
-#define EVERY 8 // of the established connections that one's peer is counted of
+#define RECENT 4
+#define EVERY 32 // of the established connections that one's peer is counted of
 
 typedef struct {
 	int counter;
@@ -187,6 +188,7 @@ struct sock {
 		atomic_t rmem_alloc;
 	} KERNEL_TYPE sk_backlog;
 	refcount_t sk_wmem_alloc;
+	int sk_wmem_queued;
 	atomic_t sk_drops;
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
@@ -241,14 +243,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct settings);
 } settings SEC(".maps");
-
-// What the reader learned of its own descriptors: file operations -> kind and one more.
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 64);
-	__type(key, u64);
-	__type(value, u32);
-} kinds SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -401,6 +395,24 @@ int lessons(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
+// The kind that its operations tell, as the reader learned them of its own descriptors; KINDS where they do not.
+static __always_inline u32 learned_kind(struct settings *known, u64 operations)
+{
+	if (operations == known->of_socket)
+		return KIND_SOCKET;
+	if (operations == known->of_epoll)
+		return KIND_EPOLL;
+	if (operations == known->of_eventfd)
+		return KIND_EVENTFD;
+	if (operations == known->of_inotify)
+		return KIND_INOTIFY;
+	if (operations == known->of_timerfd)
+		return KIND_TIMERFD;
+	if (operations == known->of_signalfd)
+		return KIND_SIGNALFD;
+	return KINDS;
+}
+
 static __always_inline u32 terminal(u32 device)
 {
 	u32 major = device >> 20;
@@ -451,6 +463,9 @@ static __always_inline void describe(struct held *one, struct sock *sk)
 		one->state = sk->__sk_common.skc_state;
 		one->port = sk->__sk_common.skc_num;
 		if (one->state == TCP_LISTEN || one->protocol == IPPROTO_MPTCP)
+			return;
+		// Most connections are idle, and what says so is nearer. A FIN that was not read counts as a byte.
+		if (one->state == TCP_ESTABLISHED && !sk->sk_backlog.rmem_alloc.counter && !sk->sk_wmem_queued)
 			return;
 		struct tcp_sock *tcp = (void *)bpf_skc_to_tcp_sock(sk);
 
@@ -596,6 +611,9 @@ static __always_inline void add_stranger(struct sums *sums, struct held *one)
 // The sums of the task that is being shown, and whether there is one. Only one reader at a time.
 struct sums current;
 u32 summing;
+// The descriptions it was shown last with other references. dup(2) makes many descriptors of one: the first one says all.
+u64 recent[RECENT];
+u32 oldest;
 
 SEC("iter/task_file")
 int descriptors(struct bpf_iter__task_file *ctx)
@@ -615,12 +633,13 @@ int descriptors(struct bpf_iter__task_file *ctx)
 	struct settings *known = told();
 	struct held one = { .tag = HELD, .pid = task->pid, .fd = ctx->fd, .file = (u64)file };
 	struct sock *sk = NULL;
-	u64 operations = (u64)file->f_op;
-	u32 *learned = bpf_map_lookup_elem(&kinds, &operations);
-	u32 kind = learned ? *learned : kind_of(file->f_inode, &one.flags);
 
 	if (!known)
 		return 0;
+	u32 kind = learned_kind(known, (u64)file->f_op);
+
+	if (kind == KINDS)
+		kind = kind_of(file->f_inode, &one.flags);
 	if (kind == KIND_SOCKET) {
 		struct socket *socket = bpf_sock_from_file(file);
 
@@ -639,8 +658,21 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		one.netns = count_watches(file);
 	}
 	one.kind = kind;
-	if (references(file) > known->single)
+	u32 again = 0;
+
+	if (references(file) > known->single) {
 		one.flags |= SHARED;
+		if (summing && current.pid == task->pid)
+			for (int i = 0; i < RECENT; i++)
+				again |= recent[i] == (u64)file;
+	}
+	if (again) {
+		current.fds++;
+		current.shared++;
+		if (kind < KINDS)
+			current.kinds[kind]++;
+		return 0;
+	}
 	if (one.flags || kind == KIND_INOTIFY || (kind == KIND_EPOLL && known->epolls)) {
 		if (bpf_seq_write(seq, &one, sizeof(one)))
 			return 0;
@@ -665,17 +697,20 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		current.pid = task->pid;
 		if (namespaces)
 			current.netns = namespaces->net_ns->ns.inum;
+		__builtin_memset(recent, 0, sizeof(recent));
 		summing = 1;
 	}
+	if (one.flags & SHARED)
+		recent[oldest++ & (RECENT - 1)] = (u64)file;
 	current.fds++;
 	if (kind < KINDS)
 		current.kinds[kind]++;
 	if (one.flags & SHARED)
 		current.shared++;
+	if (kind != KIND_SOCKET || one.flags & SHARED) // what is shared the reader counts
+		return 0;
 	if (sk && one.socket == TCP && (one.state == TCP_ESTABLISHED || one.state == TCP_CLOSE_WAIT))
 		count_connection(&one, sk);
-	if (kind != KIND_SOCKET || one.flags & SHARED)
-		return 0;
 	if (one.netns != current.netns && one.socket != OTHER) {
 		add_stranger(&current, &one);
 	} else if (one.socket == TCP) {

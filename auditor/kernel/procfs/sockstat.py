@@ -1,10 +1,14 @@
 """/proc/PID/net/sockstat and sockstat6: socket counts of one network namespace."""
 
+import re
 from dataclasses import dataclass
 
 from auditor.kernel.errors import Absent, Malformed
 from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
+
+_LINES = re.compile(rb"^(TCP6?|UDP6?|UDPLITE6?): (.*)$", re.MULTILINE)
+_NONE = [b"inuse", b"0"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +57,21 @@ def identity(process: ProcDirectory, task: str = "") -> int:
 
 def parse(four: bytes, six: bytes = b"") -> Sockstat:
     """Parse both files; lines are `TCP: inuse 5 orphan 0 tw 2 ...`."""
-    rows = _rows(four) | _rows(six)
+    rows = {name: figures.split() for name, figures in _LINES.findall(four) + _LINES.findall(six)}
+    tcp, udp = rows.get(b"TCP", []), rows.get(b"UDP", [])
+    return Sockstat(
+        tcp=_figure(tcp, b"inuse") + _figure(rows.get(b"TCP6", _NONE), b"inuse"),
+        udp=_figure(udp, b"inuse") + _figure(rows.get(b"UDP6", _NONE), b"inuse"),
+        udplite=sum(_figure(rows.get(name, _NONE), b"inuse") for name in (b"UDPLITE", b"UDPLITE6")),
+        time_wait=_figure(tcp, b"tw"),
+        orphans=_figure(tcp, b"orphan") if b"orphan" in tcp else None,
+        tcp_pages=_figure(tcp, b"mem") if b"mem" in tcp else None,
+        udp_pages=_figure(udp, b"mem") if b"mem" in udp else None,
+    )
+
+
+def _figure(words: list[bytes], name: bytes) -> int:
     try:
-        return Sockstat(
-            tcp=rows["TCP"]["inuse"] + rows.get("TCP6", {}).get("inuse", 0),
-            udp=rows["UDP"]["inuse"] + rows.get("UDP6", {}).get("inuse", 0),
-            udplite=rows.get("UDPLITE", {}).get("inuse", 0) + rows.get("UDPLITE6", {}).get("inuse", 0),
-            time_wait=rows["TCP"]["tw"],
-            orphans=rows["TCP"].get("orphan"),
-            tcp_pages=rows["TCP"].get("mem"),
-            udp_pages=rows["UDP"].get("mem"),
-        )
-    except KeyError:
+        return natural(words[words.index(name) + 1])
+    except (ValueError, IndexError):
         raise Malformed("sockstat") from None
-
-
-def _rows(data: bytes) -> dict[str, dict[str, int]]:
-    rows = {}
-    for line in data.decode("ascii", "replace").splitlines():
-        name, _, rest = line.partition(":")
-        words = rest.split()
-        try:
-            figures = {word: natural(figure) for word, figure in zip(words[::2], words[1::2], strict=True)}
-        except ValueError:
-            raise Malformed("sockstat") from None
-        rows[name] = figures
-    return rows

@@ -120,8 +120,9 @@ class _Pass:
         if (memory.ports is None and ports) or (epolls and not memory.epolls):
             seen = programs.descriptors(ports, epolls=epolls)  # what is asked for is known only after a first pass
         memory.ports, memory.epolls = ports, epolls
-        after = programs.tasks()
-        tasks = list({(one.pid, one.start): one for one in (*after, *before)}.values())
+        tasks = before
+        if {one.pid for one in seen.sums} - {one.pid for one in before}:  # began meanwhile
+            tasks = list({(one.pid, one.start): one for one in (*programs.tasks(), *before)}.values())
         _prove(tasks, seen, own)
         return cls(tasks, seen)
 

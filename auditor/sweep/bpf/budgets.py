@@ -74,7 +74,8 @@ class Reader:
         for uid, number in sorted(held.seen.epoll_watches.items()):
             of_user = [one for one in polls if one.uid == uid]
             holders = self._watching(uid, number, maximum, of_user, fdinfo.EPOLL_WATCH) if of_user else ()
-            yield UserBudget("epoll-watches", uid, max(0, number), maximum, exact=False, holders=holders)
+            counted = sum(one.count for one in holders)  # may be more than what the CPUs have added up so far
+            yield UserBudget("epoll-watches", uid, max(0, number, counted), maximum, exact=False, holders=holders)
 
     def _watching(
         self, key: int, total: int, maximum: object, instances: Iterable[Instance], word: bytes

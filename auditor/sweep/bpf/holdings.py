@@ -2,8 +2,10 @@
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
@@ -20,6 +22,7 @@ _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
 STATES = {int(state): state for state in TcpState} | {12: TcpState.SYN_RECV}
 _PEERS_MAX = 3
+_NO_TCP = bytes(4 * records.TCP_STATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +56,39 @@ class Holdings:
         self._table = table
         self._seen = seen
         self._descriptions: dict[int, Held] = {}
+        self._shared: set[int] = set()
         self.holders: dict[int, Holders] = {}
         self.heard: set[tuple[int, bytes, int]] = set()
         self._find_holders()
 
     def _find_holders(self) -> None:
-        """Collect who refers to each description that stands for itself. Equal tuples are one object: there may be many."""
-        groups: dict[Holders, Holders] = {}
+        """Collect who refers to each description that stands for itself.
+
+        Many have the same holders, and some have hundreds: a group is known by the one before it and who joined it.
+        Tasks come one after the other, so who has joined already is the last who did.
+        """
+        keepers = self._table.keepers
+        group_of: dict[int, int] = {}
+        groups: dict[tuple[int, int], int] = {}
+        members: list[tuple[int, int]] = [(0, 0)]
         for one in self._seen.held:
-            row = self._table.keepers.get(one.pid)
+            if one.pid in keepers:
+                self._descriptions.setdefault(one.file, one)
+        self._shared = {one.file for one in self._descriptions.values() if one.flags & records.SHARED}
+        for task, file in chain(self._seen.shared, ((one.pid, one.file) for one in self._seen.held)):
+            row = keepers.get(task)
             if row is None:
                 continue
-            before = self.holders.get(one.file, ())
-            if row.pid not in before:
-                holders = (
-                    (*before, row.pid) if not before or before[-1] < row.pid else tuple(sorted((*before, row.pid)))
-                )
-                self.holders[one.file] = groups.setdefault(holders, holders)
-            if not before and (one.socket or one.flags != records.SHARED or one.kind in _WATCHERS):
-                self._descriptions[one.file] = one
+            group, pid = group_of.get(file, 0), row.pid
+            if members[group][1] != pid:
+                joined = groups.get((group, pid))
+                if joined is None:
+                    joined = groups[group, pid] = len(members)
+                    members.append((group, pid))
+                group_of[file] = joined
+        self._shared.update(file for _, file in self._seen.shared)
+        known = {group: tuple(sorted(set(_unwound(group, members)))) for group in set(group_of.values())}
+        self.holders = {file: known[group] for file, group in group_of.items()}
 
     def shared(self) -> tuple[SharedDescriptions, ...]:
         """Return the descriptions of several tables, and fill in how many each row has to itself."""
@@ -81,14 +98,11 @@ class Holdings:
             row = self._table.keepers.get(one.pid)
             if row is not None:
                 private[row.pid] += one.fds - one.shared
-        shared_files = {one.file for one in self._seen.held if one.flags & records.SHARED}
-        for file, holders in self.holders.items():
-            if file not in shared_files:
-                continue
+        for holders, number in Counter(map(self.holders.__getitem__, self._shared & self.holders.keys())).items():
             if len(holders) == 1:
-                private[holders[0]] += 1
+                private[holders[0]] += number
             else:
-                several[holders] += 1
+                several[holders] += number
         for row in self._table.by_pid.values():
             if row.owns_table and row.pid not in self._table.filled:
                 row.private_descriptions = private[row.pid]
@@ -98,33 +112,35 @@ class Holdings:
         """Count the distinct sockets that descriptors lead to."""
         count: Counter[Key] = Counter()
         queued: Counter[Key] = Counter()
-        for key, number, waiting in (*self._summed(), *self._strangers(), *self._shared_sockets()):
+        for key, number, waiting in (*self._strangers(), *self._shared_sockets()):
             count[key] += number
             queued[key] += waiting
-        peers = self._peers()
-        return tuple(
-            SocketGroup(*key, number, queued[key], peers.get((key[3], key[2]), ())) for key, number in count.items()
+        return (
+            *self._summed(self._peers()),
+            *(SocketGroup(*key, number, queued[key]) for key, number in count.items()),
         )
 
-    def _summed(self) -> Iterator[tuple[Key, int, int]]:
-        """Yield what the programs summed by process: sockets, and bytes in their queues."""
+    def _summed(self, peers: Mapping[tuple[int, int], tuple[Peer, ...]]) -> Iterator[SocketGroup]:
+        """Yield what the programs summed by process: sockets of its own namespace that nobody else holds."""
+        keepers = self._table.keepers
         for sums in self._seen.sums:
-            row = self._table.keepers.get(sums.pid)
+            row = keepers.get(sums.pid)
             if row is None:
                 continue
-            alone = (row.pid,)
-            waiting = sums.tcp_queued  # over all states; said of the first
-            for state, number in enumerate(records.figures(sums.tcp)):
-                if number:
-                    yield (sums.netns, "tcp", STATES.get(state, TcpState.CLOSE), alone), number, waiting
-                    waiting = 0
-            for key, number, bytes_queued in (
-                ((sums.netns, "udp", None, alone), sums.udp, sums.udp_queued),
-                ((None, "unix", None, alone), sums.unix, 0),
-                ((None, "other", None, alone), sums.other, 0),
-            ):
-                if number:
-                    yield key, number, bytes_queued
+            alone, netns = (row.pid,), sums.netns
+            if sums.tcp != _NO_TCP:
+                waiting = sums.tcp_queued  # over all states; said of the first
+                for state, number in enumerate(records.figures(sums.tcp)):
+                    if number:
+                        name = STATES.get(state, TcpState.CLOSE)
+                        yield SocketGroup(netns, "tcp", name, alone, number, waiting, peers.get((row.pid, state), ()))
+                        waiting = 0
+            if sums.udp:
+                yield SocketGroup(netns, "udp", None, alone, sums.udp, sums.udp_queued)
+            if sums.unix:
+                yield SocketGroup(None, "unix", None, alone, sums.unix)
+            if sums.other:
+                yield SocketGroup(None, "other", None, alone, sums.other)
 
     def _strangers(self) -> Iterator[tuple[Key, int, int]]:
         for stranger, of in self._seen.strangers.items():
@@ -137,18 +153,16 @@ class Holdings:
             if one.socket and one.flags & records.SHARED:
                 yield _socket_key(one.netns, one.socket, one.state, self.holders[file]), 1, one.queued
 
-    def _peers(self) -> Mapping[tuple[Holders | None, TcpState | None], tuple[Peer, ...]]:
-        ends: defaultdict[tuple[Holders | None, TcpState | None], Counter[tuple[bytes, int]]] = defaultdict(Counter)
+    def _peers(self) -> Mapping[tuple[int, int], tuple[Peer, ...]]:
+        """Return whom the sockets of each process and state are connected to."""
+        keepers = self._table.keepers
+        ends: defaultdict[tuple[int, int], dict[tuple[bytes, int], int]] = defaultdict(dict)
         for one, number in self._seen.peers.items():
-            row = self._table.keepers.get(one.pid)
+            row = keepers.get(one.pid)
             if row is not None:
-                ends[(row.pid,), STATES[one.state]][short_address(one.family, one.address), one.port] += number
-        return {
-            key: tuple(
-                Peer(written(address), port or None, many) for (address, port), many in met.most_common(_PEERS_MAX)
-            )
-            for key, met in ends.items()
-        }
+                met, end = ends[row.pid, one.state], (short_address(one.family, one.address), one.port)
+                met[end] = met.get(end, 0) + number
+        return {key: tuple(_most(met)) for key, met in ends.items()}
 
     def prints(self) -> tables.Holdings:
         """Give each process a number that changes when the sockets it holds do."""
@@ -164,37 +178,25 @@ class Holdings:
 
     def listeners(self) -> tuple[Listener, ...]:
         """Put together the sockets of each address that is listened on."""
+        accepted = dict(self._seen.connections)
+        for one in self._descriptions.values():  # the programs count what is held once only
+            if one.state == TcpState.ESTABLISHED and one.flags & records.SHARED:
+                port = Port(one.netns, one.port, one.family)
+                if port in accepted:
+                    accepted[port] += 1
         alike: defaultdict[tuple[int, str, bytes, int, int], list[tuple[Held, Holders]]] = defaultdict(list)
-        addresses: defaultdict[Port, set[bytes]] = defaultdict(set)
         for file, one in self._descriptions.items():
             if one.flags & records.LISTENS:
                 address = short_address(one.family, one.address)
                 name = "mptcp" if one.protocol == socket.IPPROTO_MPTCP else "tcp"
                 alike[one.netns, name, address, one.port, one.family].append((one, self.holders[file]))
-                addresses[Port(one.netns, one.port, one.family)].add(address)
                 self.heard.add((one.netns, address, one.port))
+        at_port = Counter((netns, port, family) for netns, _, _, port, family in alike)
         return tuple(
-            self._listener(key, several, shared_port=len(addresses[Port(key[0], key[3], key[4])]) > 1)
+            # Where several addresses share a port their connections were counted together.
+            _listener(key, several, accepted.get(port) if at_port[port] == 1 else None)
             for key, several in sorted(alike.items())
-        )
-
-    def _listener(
-        self, key: tuple[int, str, bytes, int, int], several: list[tuple[Held, Holders]], *, shared_port: bool
-    ) -> Listener:
-        netns, name, address, port, family = key
-        fullest = max((one for one, _ in several), key=lambda one: (one.queue / (one.backlog + 1), one.queue))
-        accepted = self._seen.connections.get(Port(netns, port, family))
-        waiting = sum(one.queue for one, _ in several)
-        return Listener(
-            netns=netns,
-            protocol=name,
-            address=written(address),
-            port=port,
-            holders=tuple(sorted({pid for _, holders in several for pid in holders})),
-            queue=fullest.queue,
-            backlog=fullest.backlog,
-            connections=None if accepted is None or shared_port else accepted + waiting,
-            drops=sum(one.drops for one, _ in several),
+            for port in [Port(key[0], key[3], key[4])]
         )
 
     @property
@@ -207,13 +209,13 @@ class Holdings:
                 self.holders[file],
                 one.kind == _INOTIFY,
                 one.netns,
-                tuple(self._chain(one.budget)),
+                tuple(self._budgets_of(one.budget)),
             )
             for file, one in self._descriptions.items()
             if one.kind in _WATCHERS
         ]
 
-    def _chain(self, budget: int) -> Iterator[int]:
+    def _budgets_of(self, budget: int) -> Iterator[int]:
         while budget in self._seen.budgets:
             yield budget
             budget = self._seen.budgets[budget].above
@@ -224,6 +226,18 @@ class Holdings:
         return self._seen
 
 
+def _unwound(group: int, members: Sequence[tuple[int, int]]) -> Iterator[int]:
+    while group:
+        group, pid = members[group]
+        yield pid
+
+
+def _most(met: Mapping[tuple[bytes, int], int]) -> Iterator[Peer]:
+    ends = sorted(met, key=lambda end: -met[end])[:_PEERS_MAX] if len(met) > 1 else met
+    for address, port in ends:
+        yield Peer(written(address), port or None, met[address, port])
+
+
 def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
     name = records.SOCKETS[sort]
     if name == "tcp":
@@ -231,6 +245,28 @@ def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
     return netns if name == "udp" else None, name, None, holders
 
 
+@lru_cache(maxsize=1024)
 def written(address: bytes) -> str:
     """Write an address of 4 or 16 bytes."""
     return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)  # noqa: PLR2004 - bytes
+
+
+def _listener(
+    key: tuple[int, str, bytes, int, int], several: list[tuple[Held, Holders]], accepted: int | None
+) -> Listener:
+    netns, name, address, port, _ = key
+    fullest, holders = several[0]
+    if len(several) > 1:
+        fullest = max((one for one, _ in several), key=lambda one: (one.queue / (one.backlog + 1), one.queue))
+        holders = tuple(sorted({pid for _, some in several for pid in some}))
+    return Listener(
+        netns=netns,
+        protocol=name,
+        address=written(address),
+        port=port,
+        holders=holders,
+        queue=fullest.queue,
+        backlog=fullest.backlog,
+        connections=None if accepted is None else accepted + sum(one.queue for one, _ in several),
+        drops=sum(one.drops for one, _ in several),
+    )

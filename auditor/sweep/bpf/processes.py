@@ -74,7 +74,7 @@ class Table:
     def _answering(self, found: Iterable[Task]) -> Iterator[Task]:
         """Choose one task for each process: the leader, or a thread that outlives it. Oldest first, then by number."""
         chosen: dict[int, Task] = {}
-        for task in sorted(found, key=lambda one: (one.start, one.number, one.pid != one.tgid, one.pid)):
+        for task in sorted(found, key=_by_age):
             other = chosen.setdefault(task.tgid, task)
             if other is task:
                 continue
@@ -140,6 +140,10 @@ class Table:
         if self._other_tables:
             detail = "threads with a descriptor table of their own: what it holds is counted nowhere"
             yield Gap("thread-tables", detail, self._other_tables)
+
+
+def _by_age(task: Task) -> tuple[int, int, bool, int]:
+    return task.start, task.number, task.pid != task.tgid, task.pid
 
 
 def _row(task: Task) -> Row:

@@ -31,3 +31,23 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "sockaudit.probeHost" -}}
 {{- if eq .Values.metrics.host "0.0.0.0" }}127.0.0.1{{ else if eq .Values.metrics.host "::" }}::1{{ else }}{{ .Values.metrics.host }}{{ end }}
 {{- end }}
+
+{{- /* What each profile lets the agent do. Capabilities added to another user than root are not effective. */ -}}
+{{- define "sockaudit.rights" -}}
+{{- if eq .Values.security.profile "privileged" -}}
+privileged: true
+runAsUser: 0
+{{- else if eq .Values.security.profile "minimal" -}}
+runAsUser: 0
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL], add: [BPF, PERFMON]}
+seccompProfile: {type: RuntimeDefault}
+{{- else -}}
+runAsUser: 65532
+runAsGroup: 65532
+runAsNonRoot: true
+allowPrivilegeEscalation: false
+capabilities: {drop: [ALL]}
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+{{- end }}
