@@ -42,7 +42,7 @@ generate: $(VENV)/ready ## the CRD, the manifests and the reference, from the mo
 # A real node and emulated kernels need root on Debian. Elsewhere their tests are named as left out; under CI nothing may be.
 NODE_TESTS := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo yes)
 ifeq ($(NODE_TESTS)$(CI),)
-LEFT_OUT := --ignore=tests/node --ignore=tests/kernels
+LEFT_OUT := --ignore=tests/node --ignore=tests/kernels --ignore=tests/bench
 endif
 
 .PHONY: test
@@ -55,12 +55,18 @@ ifeq ($(LEFT_OUT),)
 endif
 	$(BIN)/pytest $(LEFT_OUT)
 ifneq ($(LEFT_OUT),)
-	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), tests/kernels (Debian 6.1 and 6.12, emulated), shellcheck of tests/bed"
+	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), tests/kernels (Debian 6.1 and 6.12, emulated), tests/bench, shellcheck of tests/bed"
 endif
 
 .PHONY: soak
 soak: $(VENV)/ready ## what takes long: ten minutes of mangled trees, 2,240 series of half a day
 	SOCKAUDIT_FUZZ_SECONDS=600 SOCKAUDIT_SERIES=160 $(BIN)/pytest tests/soak -s --timeout=900
+
+.PHONY: bench
+bench: $(VENV)/ready ## what a sweep costs, beside peers, in ratios; writes docs/benchmark.md
+	$(BED)/packages.sh
+	$(BIN)/python -m auditor.kernel.bpf.compile
+	PYTHONPATH=tests $(BIN)/python -m bench
 
 .PHONY: demo
 demo: ## a real node, helm install, kubectl get sockaudits; leaves it running
