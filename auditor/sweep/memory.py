@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from auditor.kernel.bpf.records import Port
 from auditor.kernel.procfs.fd import Listing
-from auditor.model import BudgetHolding, Gap
+from auditor.model import BudgetHolding, Gap, SocketGroup, TcpState
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -82,6 +82,11 @@ class TcpDump:
     seconds: float = 0.0
     at: float | None = None
 
+    @classmethod
+    def of_mini_sockets(cls, number: int) -> "TcpDump":
+        """Take mini-sockets as TIME_WAIT, which most are; FIN_WAIT2 is among them."""
+        return cls(Sockets.of((int(TcpState.TIME_WAIT), 0, 0) for _ in range(number)), {})
+
     @property
     def age(self) -> float:
         """Seconds since."""
@@ -108,6 +113,7 @@ class Memory:
     Attributes:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
+        unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         watching: by what is watched with and whose budget it is, how many watches there were and who had them.
     """
 
@@ -116,6 +122,7 @@ class Memory:
     _links: int = 0
     ports: frozenset[Port] | None = None
     epolls: bool = False
+    unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
     watching: dict[tuple[bytes, int], tuple[int, tuple[BudgetHolding, ...]]] = field(default_factory=dict)
 
     def table(self, pid: int, start: int, fds: int | None) -> Listing | None:
@@ -139,12 +146,13 @@ class Memory:
         for pid in self._tables.keys() - pids:
             self._forget(pid)
 
-    def reusable(self, prints: Mapping[int, int], seconds: float | None) -> dict[int, TcpDump]:
+    def reusable(self, prints: Mapping[int, int], seconds: float | None, patience: float = 0.0) -> dict[int, TcpDump]:
         """Choose the namespaces that need no dump this time.
 
         Args:
             prints: by inode, a number that changes when the namespace's counters or its descriptors do.
             seconds: of CPU that dumps of unchanged namespaces may take; `None` for no bound.
+            patience: seconds for which an unchanged one need not be dumped again.
         """
         if seconds is None:
             return {}
@@ -156,7 +164,7 @@ class Memory:
         seconds = max(seconds, _LEAST_SHARE * sum(dump.seconds for dump in unchanged.values()))
         spent = 0.0
         for inode, dump in sorted(unchanged.items(), key=lambda item: item[1].age, reverse=True):
-            if spent and spent + dump.seconds > seconds:
+            if dump.age < patience or (spent and spent + dump.seconds > seconds):
                 break
             spent += dump.seconds
             del unchanged[inode]
@@ -170,6 +178,10 @@ class Memory:
             if inode in prints and dump.at is not None
         }
 
+    def usual_seconds(self) -> float:
+        """Return the CPU seconds that a dump takes: each walks the sockets of the whole node."""
+        return max((known.dump.seconds for known in self._namespaces.values()), default=0.0)
+
     def _forget(self, pid: int) -> None:
         known = self._tables.pop(pid, None)
         if known:
@@ -182,10 +194,12 @@ class Spare:
 
     Attributes:
         seconds: of CPU that dumps of unchanged namespaces may take; `None` for no bound.
+        patience: seconds for which an unchanged one need not be dumped again.
     """
 
     memory: Memory
     seconds: float | None
+    patience: float = 0.0
 
 
 def stale(name: str, what: str, ages: Collection[float]) -> Iterator[Gap]:

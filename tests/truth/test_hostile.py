@@ -38,7 +38,7 @@ def test_thousands_of_processes_that_fork_and_die_under_odious_names(start: Star
         (ours,) = (row for row in usage.owners if row.owner == pod(uid))
         members = [process for process in sample.processes if uid in str(process.cgroups)]
         assert (ours.processes, ours.fds) == (len(members), sum(process.fds or 0 for process in members))
-        assert ours.processes + sample.vanished > 0.8 * MOVING, "each is there, or was seen to vanish"
+        assert ours.processes + sample.vanished > 0.5 * MOVING, "each is there, or was seen to vanish"
         unknown = sum(process.kinds is None and process.owns_table for process in sample.processes)
         told = sum(gap.count or 0 for gap in sample.gaps if gap.id in ("fd-kinds", "denied-fd-kinds"))
         assert unknown == told

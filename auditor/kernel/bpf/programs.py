@@ -4,6 +4,8 @@ import ctypes
 import os
 import socket
 import struct
+from array import array
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,6 +28,7 @@ from auditor.kernel.bpf.records import (
     Word,
     layout,
 )
+from auditor.kernel.bpf.sharing import Sharing
 from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind
 
@@ -38,6 +41,12 @@ _SHARED_ALONE = frozenset(
     for number, kind in enumerate(records.KINDS)
     if kind not in (Kind.SOCKET, Kind.INOTIFY, Kind.EPOLL)
 )
+# The same of a socket that is neither TCP nor UDP.
+_SHARED_SOCKETS = frozenset(
+    bytes((records.KINDS.index(Kind.SOCKET), records.SHARED, sort))
+    for sort, name in records.SOCKETS.items()
+    if name not in ("tcp", "udp")
+)
 _SUMS = records.CONSTANTS["SUMS"].to_bytes(4, "little")
 
 
@@ -47,8 +56,9 @@ class Descriptors:
 
     Attributes:
         sums: by task.
-        shared: (task, description) where nothing matters but that the description has other references.
-        held: other descriptors that stand for themselves.
+        held: descriptors that stand for themselves; of each description one.
+        shared_sockets: by sort, the descriptions of sockets of which no more matters than who shares them.
+        sharing: who refers to each description that has several references, or stands for itself.
         strangers: sockets of other namespaces than their holder's.
         budgets: of inotify, by address.
         epoll_watches: by user; what single CPUs have not added yet is missing.
@@ -57,8 +67,9 @@ class Descriptors:
     """
 
     sums: list[Sums] = field(default_factory=list)
-    shared: list[tuple[int, int]] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
+    shared_sockets: defaultdict[int, "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
+    sharing: Sharing = field(default_factory=Sharing)
     strangers: dict[Stranger, StrangersOf] = field(default_factory=dict)
     budgets: dict[int, Charged] = field(default_factory=dict)
     epoll_watches: dict[int, int] = field(default_factory=dict)
@@ -106,19 +117,23 @@ class Programs:
         pack = layout(Port).pack
         self._object.update_all("ports", ((pack(*port), bytes(8)) for port in ports))
         found = Descriptors()
-        sums, held, pair = layout(Sums), layout(Held), _PAIR.unpack_from
+        sums, held, pair, add = layout(Sums), layout(Held), _PAIR.unpack_from, found.sharing.adder()
+        known = found.sharing.group_of
         for piece in self._object.read("descriptors"):
             offset, end = 0, len(piece)
             while offset < end:
                 if piece.startswith(_SUMS, offset):
                     found.sums.append(Sums._make(sums.unpack_from(piece, offset)))
                     offset += sums.size
-                elif piece[offset + _MARKS : offset + _MARKS + 3] in _SHARED_ALONE:
-                    found.shared.append(pair(piece, offset + 4))
-                    offset += held.size
-                else:
-                    found.held.append(Held._make(held.unpack_from(piece, offset)))
-                    offset += held.size
+                    continue
+                task, file = pair(piece, offset + 4)
+                if file not in known and (marks := piece[offset + _MARKS : offset + _MARKS + 3]) not in _SHARED_ALONE:
+                    if marks in _SHARED_SOCKETS:
+                        found.shared_sockets[marks[2]].append(file)
+                    else:
+                        found.held.append(Held._make(held.unpack_from(piece, offset)))
+                add(task, file)
+                offset += held.size
         strangers = self._drain("strangers", Stranger, StrangersOf)
         found.strangers = {Stranger._make(key): StrangersOf._make(value) for key, value in strangers}
         found.budgets = {int(key[0]): Charged._make(value) for key, value in self._drain("budgets", Number, Charged)}

@@ -25,7 +25,8 @@ from auditor.sweep.memory import Memory, Spare
 __all__ = ["UnprovenError", "sweep"]
 
 _TOLERANCE = 8  # descriptors of this process that other threads may open or close during a pass
-_DUMP_SHARE = 0.5  # of the budget
+_DUMP_SHARE = 0.1  # of the budget
+_PATIENCE_SECONDS = 120.0  # for which a dump whose counters did not move is as good as a new one
 
 
 class UnprovenError(Exception):
@@ -58,8 +59,8 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
     rows = table.rows
     holdings = Holdings(table, one_pass.seen)
     held, shared = holdings.sockets(), holdings.shared()
-    spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE)
-    network = dumps.take(root, rows, holdings.prints(), losses, spare, unowned.seen(held, table))
+    spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE, _PATIENCE_SECONDS)
+    network = dumps.take(root, rows, descriptors.Holdings(), losses, spare, unowned.seen(held, table))
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
     found = pools.with_holders(root, pools.take(root, losses), rows, holdings.masters(), budget) + network.pools
     per_user, unknown_budgets = budgets.Reader(root, losses, budget, memory).take(holdings, facts)
@@ -73,7 +74,11 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
         processes=tuple(row.process() for row in rows),
         netns=tuple(network.netns()),
         host_netns=next((row.netns for row in rows if row.pid == 1), None),
-        sockets=(*held, *unowned.of_unseen(filled), *unowned.take(held, network, {row.netns for row in filled})),
+        sockets=(
+            *held,
+            *unowned.of_unseen(root, filled, unseen),
+            *unowned.take(held, network, {row.netns for row in filled}, memory),
+        ),
         listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
         shared=shared,
         budgets=(*per_user, *keys),

@@ -2,17 +2,15 @@
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
 from auditor.kernel.bpf.records import Held, Port
 from auditor.kernel.diag import short_address
 from auditor.model import BudgetHolding, Kind, Listener, Peer, SharedDescriptions, SocketGroup, TcpState
-from auditor.sweep import descriptors as tables
 from auditor.sweep.bpf.processes import Table
 
 Holders = tuple[int, ...]
@@ -48,47 +46,24 @@ class Holdings:
     """What the descriptor tables hold, each description once.
 
     Attributes:
-        holders: by description that stands for itself, the pids whose tables refer to it, ascending.
         heard: addresses that are listened on: namespace, address, port.
     """
 
     def __init__(self, table: Table, seen: Descriptors) -> None:
         self._table = table
         self._seen = seen
-        self._descriptions: dict[int, Held] = {}
-        self._shared: set[int] = set()
-        self.holders: dict[int, Holders] = {}
+        self._group_of = seen.sharing.group_of
+        self._holders = {group: self._pids(group) for group in set(self._group_of.values())}
+        self._descriptions = {one.file: one for one in seen.held if self.holders(one.file)}
         self.heard: set[tuple[int, bytes, int]] = set()
-        self._find_holders()
 
-    def _find_holders(self) -> None:
-        """Collect who refers to each description that stands for itself.
-
-        Many have the same holders, and some have hundreds: a group is known by the one before it and who joined it.
-        Tasks come one after the other, so who has joined already is the last who did.
-        """
+    def _pids(self, group: int) -> Holders:
         keepers = self._table.keepers
-        group_of: dict[int, int] = {}
-        groups: dict[tuple[int, int], int] = {}
-        members: list[tuple[int, int]] = [(0, 0)]
-        for one in self._seen.held:
-            if one.pid in keepers:
-                self._descriptions.setdefault(one.file, one)
-        self._shared = {one.file for one in self._descriptions.values() if one.flags & records.SHARED}
-        for task, file in chain(self._seen.shared, ((one.pid, one.file) for one in self._seen.held)):
-            row = keepers.get(task)
-            if row is None:
-                continue
-            group, pid = group_of.get(file, 0), row.pid
-            if members[group][1] != pid:
-                joined = groups.get((group, pid))
-                if joined is None:
-                    joined = groups[group, pid] = len(members)
-                    members.append((group, pid))
-                group_of[file] = joined
-        self._shared.update(file for _, file in self._seen.shared)
-        known = {group: tuple(sorted(set(_unwound(group, members)))) for group in set(group_of.values())}
-        self.holders = {file: known[group] for file, group in group_of.items()}
+        return tuple(sorted({keepers[task].pid for task in self._seen.sharing.tasks(group) if task in keepers}))
+
+    def holders(self, description: int) -> Holders:
+        """Return the pids whose tables refer to a description that stands for itself, ascending."""
+        return self._holders[self._group_of[description]]
 
     def shared(self) -> tuple[SharedDescriptions, ...]:
         """Return the descriptions of several tables, and fill in how many each row has to itself."""
@@ -98,10 +73,15 @@ class Holdings:
             row = self._table.keepers.get(one.pid)
             if row is not None:
                 private[row.pid] += one.fds - one.shared
-        for holders, number in Counter(map(self.holders.__getitem__, self._shared & self.holders.keys())).items():
+        groups = Counter(self._group_of.values())
+        groups.subtract(
+            self._group_of[file] for file, one in self._descriptions.items() if not one.flags & records.SHARED
+        )
+        for group, number in groups.items():
+            holders = self._holders[group]
             if len(holders) == 1:
                 private[holders[0]] += number
-            else:
+            elif holders and number:
                 several[holders] += number
         for row in self._table.by_pid.values():
             if row.owns_table and row.pid not in self._table.filled:
@@ -151,7 +131,11 @@ class Holdings:
     def _shared_sockets(self) -> Iterator[tuple[Key, int, int]]:
         for file, one in self._descriptions.items():
             if one.socket and one.flags & records.SHARED:
-                yield _socket_key(one.netns, one.socket, one.state, self.holders[file]), 1, one.queued
+                yield _socket_key(one.netns, one.socket, one.state, self.holders(file)), 1, one.queued
+        for sort, files in self._seen.shared_sockets.items():
+            for group, number in Counter(map(self._group_of.__getitem__, files)).items():
+                if self._holders[group]:
+                    yield _socket_key(0, sort, 0, self._holders[group]), number, 0
 
     def _peers(self) -> Mapping[tuple[int, int], tuple[Peer, ...]]:
         """Return whom the sockets of each process and state are connected to."""
@@ -164,16 +148,9 @@ class Holdings:
                 met[end] = met.get(end, 0) + number
         return {key: tuple(_most(met)) for key, met in ends.items()}
 
-    def prints(self) -> tables.Holdings:
-        """Give each process a number that changes when the sockets it holds do."""
-        keepers = self._table.keepers
-        return tables.Holdings(
-            prints={keepers[one.pid].pid: hash(one) for one in self._seen.sums if one.pid in keepers}
-        )
-
     def masters(self) -> tuple[BudgetHolding, ...]:
         """Count pseudo-terminals by who holds their masters."""
-        counts = Counter(self.holders[file] for file, one in self._descriptions.items() if one.flags & records.PTMX)
+        counts = Counter(self.holders(file) for file, one in self._descriptions.items() if one.flags & records.PTMX)
         return tuple(BudgetHolding(holders, number) for holders, number in sorted(counts.items()))
 
     def listeners(self) -> tuple[Listener, ...]:
@@ -189,7 +166,7 @@ class Holdings:
             if one.flags & records.LISTENS:
                 address = short_address(one.family, one.address)
                 name = "mptcp" if one.protocol == socket.IPPROTO_MPTCP else "tcp"
-                alike[one.netns, name, address, one.port, one.family].append((one, self.holders[file]))
+                alike[one.netns, name, address, one.port, one.family].append((one, self.holders(file)))
                 self.heard.add((one.netns, address, one.port))
         at_port = Counter((netns, port, family) for netns, _, _, port, family in alike)
         return tuple(
@@ -206,13 +183,13 @@ class Holdings:
             Instance(
                 self._table.keepers[one.pid].pid,
                 one.fd,
-                self.holders[file],
+                self.holders(file),
                 one.kind == _INOTIFY,
                 one.netns,
                 tuple(self._budgets_of(one.budget)),
             )
             for file, one in self._descriptions.items()
-            if one.kind in _WATCHERS
+            if one.kind in _WATCHERS and one.pid in self._table.keepers
         ]
 
     def _budgets_of(self, budget: int) -> Iterator[int]:
@@ -224,12 +201,6 @@ class Holdings:
     def seen(self) -> Descriptors:
         """The pass behind it."""
         return self._seen
-
-
-def _unwound(group: int, members: Sequence[tuple[int, int]]) -> Iterator[int]:
-    while group:
-        group, pid = members[group]
-        yield pid
 
 
 def _most(met: Mapping[tuple[bytes, int], int]) -> Iterator[Peer]:

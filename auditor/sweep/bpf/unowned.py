@@ -1,13 +1,19 @@
 """Sockets that no descriptor leads to: TIME_WAIT, orphans, what waits to be accepted."""
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 
-from auditor.model import Kind, Listener, SocketGroup, TcpState
+from auditor.kernel import protocol
+from auditor.kernel.errors import Gone, KernelError
+from auditor.kernel.root import ProcRoot
+from auditor.model import Listener, SocketGroup, TcpState
 from auditor.sweep.bpf.holdings import STATES, written
 from auditor.sweep.bpf.processes import Table
+from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dump, Dumps, Seen
+from auditor.sweep.memory import Memory
 from auditor.sweep.processes import Row
+from auditor.sweep.sockets import UNKNOWN_PROTOCOL
 
 
 def seen(groups: Iterable[SocketGroup], table: Table) -> dict[int, Seen]:
@@ -23,43 +29,67 @@ def seen(groups: Iterable[SocketGroup], table: Table) -> dict[int, Seen]:
     return {inode: Seen(tcp[inode], udp[inode], table.time_wait_max.get(inode)) for inode in inodes}
 
 
-def take(groups: Iterable[SocketGroup], network: Dumps, with_unseen: set[int | None]) -> Iterator[SocketGroup]:
+def take(
+    groups: Iterable[SocketGroup], network: Dumps, with_unseen: set[int | None], memory: Memory
+) -> Iterator[SocketGroup]:
     """Return the sockets that dumps list and no descriptor leads to.
 
     Those without an inode have no descriptor for certain. Of the others only as many as descriptors do not account for.
+    What a dump of an earlier sweep told is remembered: descriptors come and go, and it is what is left that did not change.
     """
     held: Counter[tuple[int | None, TcpState | None]] = Counter()
     for group in groups:
         if group.protocol == "tcp":
             held[group.netns, group.state] += group.count
+    remembered, memory.unowned = memory.unowned, {}
     for inode, dump in network.inside.items():
-        alone: Counter[int] = Counter()
-        others: Counter[int] = Counter()
-        waiting: Counter[int] = Counter()
-        for state, socket_inode, queued in dump.tcp.sockets if dump.tcp else ():
-            if socket_inode:
-                others[state] += 1
-            else:
-                alone[state] += 1
-                waiting[state] += queued
-        for state, number in alone.items():
-            yield SocketGroup(inode, "tcp", STATES.get(state, TcpState.CLOSE), (), number, waiting[state])
-        for state, number in others.items():
-            name = STATES.get(state, TcpState.CLOSE)
-            if number > held[inode, name]:
-                holders = None if inode in with_unseen else ()
-                yield SocketGroup(inode, "tcp", name, holders, number - held[inode, name])
-        unowned = sum(not socket_inode for _, socket_inode, _ in dump.udp or ())
-        if unowned:
-            yield SocketGroup(inode, "udp", None, (), unowned)
+        at = dump.tcp.at if dump.tcp else None
+        told = remembered.get(inode)
+        found = told[1] if told and told[0] == at else tuple(_of_dump(inode, dump, held, unseen=inode in with_unseen))
+        if at is not None:
+            memory.unowned[inode] = (at, found)
+        yield from found
+        without_inode = sum(not socket_inode for _, socket_inode, _ in dump.udp or ())
+        if without_inode:
+            yield SocketGroup(inode, "udp", None, (), without_inode)
 
 
-def of_unseen(filled: Iterable[Row]) -> Iterator[SocketGroup]:
-    """Say of processes that only /proc shows how many sockets they hold; TCP ones are among those of the dumps."""
-    for row in filled:
-        number = (row.kinds or {}).get(Kind.SOCKET)
-        if number:
-            yield SocketGroup(row.netns, "unknown", None, (row.pid,), number)
+def _of_dump(
+    inode: int, dump: Dump, held: Mapping[tuple[int | None, TcpState | None], int], *, unseen: bool
+) -> Iterator[SocketGroup]:
+    alone: Counter[int] = Counter()
+    others: Counter[int] = Counter()
+    waiting: Counter[int] = Counter()
+    for state, socket_inode, queued in dump.tcp.sockets if dump.tcp else ():
+        if socket_inode:
+            others[state] += 1
+        else:
+            alone[state] += 1
+            waiting[state] += queued
+    for state, number in alone.items():
+        yield SocketGroup(inode, "tcp", STATES.get(state, TcpState.CLOSE), (), number, waiting[state])
+    for state, number in others.items():
+        name = STATES.get(state, TcpState.CLOSE)
+        if number > held.get((inode, name), 0):
+            yield SocketGroup(inode, "tcp", name, None if unseen else (), number - held.get((inode, name), 0))
+
+
+def of_unseen(root: ProcRoot, filled: Iterable[Row], unseen: Holdings) -> Iterator[SocketGroup]:
+    """Count the sockets of processes that only /proc shows. TCP ones are among what the dumps show besides."""
+    rows = {row.pid: row for row in filled}
+    count: Counter[tuple[int, str]] = Counter()
+    for packed in unseen.socket_places:
+        pid, fd = place(packed)
+        try:
+            name = protocol.family(protocol.read(f"{root.path}/{pid}/{rows[pid].task}fd/{fd}"))
+        except Gone:
+            continue
+        except KernelError:
+            name = UNKNOWN_PROTOCOL
+        if name != "tcp":
+            count[pid, name] += 1
+    for (pid, name), number in count.items():
+        yield SocketGroup(rows[pid].netns if name == "udp" else None, name, None, (pid,), number)
 
 
 def listeners(heard: Container[tuple[int, bytes, int]], network: Dumps) -> Iterator[Listener]:
