@@ -53,7 +53,7 @@ ifeq ($(LEFT_OUT),)
 	$(BIN)/python -m auditor.kernel.bpf.compile
 	shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR $(BED)/*.sh
 endif
-	$(BIN)/pytest $(LEFT_OUT)
+	$(BIN)/pytest --durations=15 $(LEFT_OUT)
 ifneq ($(LEFT_OUT),)
 	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), tests/kernels (Debian 6.1 and 6.12, emulated), tests/bench, shellcheck of tests/bed"
 endif

@@ -19,7 +19,8 @@ from truth.starting import workload
 # Pods, network namespaces, processes, descriptors of each, TCP sockets of each namespace, sharers of each process.
 Load = tuple[int, int, int, int, int, int]
 STANDARD: Load = (20, 20, 300, 300, 1500, 0)
-ORDINARY: Load = (110, 110, 890, 40, 40, 0)
+ORDINARY: Load = (110, 110, 890, 40, 6, 0)
+CROWDED: Load = (250, 250, 250, 40, 6, 0)
 HUGE: Load = (100, 100, 600, 1500, 2000, 0)
 FORKED: Load = (20, 20, 80, 1000, 500, 10)
 GROWTH: dict[str, list[tuple[int, Load]]] = {
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name: _ours_under(SMALL if options.quick else load)
             for name, load in (
                 ("ordinary: 110 pods, 1,000 processes", ORDINARY),
+                ("250 pods, 500 processes", CROWDED),
                 ("900,000 descriptors, 200,000 sockets, 100 network namespaces", HUGE),
                 ("880,000 descriptors that forks share, 80,000 open files", FORKED),
             )

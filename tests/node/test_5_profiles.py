@@ -1,7 +1,9 @@
-"""The security profiles: what each may do, what it sees with that, and what it says it does not see."""
+"""The security profiles: what each may do, what it sees with that, and what it says it does not see.
+
+The next file installs as it needs to.
+"""
 
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -13,12 +15,6 @@ from node.conftest import SETTINGS
 from auditor.publish.when import epoch
 
 pytestmark = pytest.mark.usefixtures("installed")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _back() -> Iterator[None]:
-    yield
-    run(SCRIPTS / "install.sh", *SETTINGS, seconds=300)
 
 
 def install(*settings: str) -> dict[str, Any]:
@@ -102,8 +98,3 @@ def test_unprivileged_counts_and_says_what_it_does_not_see(held: dict[str, Any])
     assert "kinds" not in static
     unjudged = {one["name"] for one in status["limits"] if one["limitState"] == "Unknown" or "used" not in one}
     assert not unjudged & {"file-handles", "pids", "threads"}
-
-
-def test_a_source_can_be_asked_for() -> None:
-    status = install("--set", "agent.source=procfs")
-    assert (status["coverage"]["source"], status["coverage"]["reason"]) == ("procfs", "asked for")

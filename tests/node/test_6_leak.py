@@ -46,7 +46,6 @@ def leak() -> Iterator[str]:
     apply(pod("leak", workloads.LEAKS.replace("ADDRESS", address)))
     yield str(address)
     kubectl("delete", "pod", "leak", "server", "--ignore-not-found", "--wait=false")
-    run(SCRIPTS / "install.sh", *SETTINGS, seconds=300)
 
 
 def of(rule: str) -> dict[str, Any] | None:

@@ -53,7 +53,7 @@ SINGLE: tuple[Callable[[], int], ...] = (
 )
 
 
-def fill(listener: socket.socket, number: int) -> None:
+def fill(shared: int, number: int) -> None:
     """Open descriptors until there are so many: of twelve, three files, two pipes' ends, two of a pair, one of the rest."""
     make_epoll()
     held = len(os.listdir("/proc/self/fd")) - 1
@@ -61,7 +61,7 @@ def fill(listener: socket.socket, number: int) -> None:
         for make in SINGLE:
             make()
         os.pipe()
-        os.dup(listener.fileno())
+        os.dup(shared)
         for one in socket.socketpair():
             one.detach()
         held += 12
@@ -71,18 +71,23 @@ def fill(listener: socket.socket, number: int) -> None:
 
 def hold(connections: int, descriptors: int, sharers: int) -> None:
     """Be one process of a pod, and perhaps parent of others with the same descriptors."""
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listener:
-        for _ in range(connections):
-            client = socket.create_connection(listener.getsockname())
-            accepted, _ = listener.accept()
-            client.detach()
-            accepted.detach()
-        fill(listener, descriptors)
-        for _ in range(sharers):
-            if os.fork() == 0:
-                proto.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-                break
-        listener.detach()
+    shared = serve(connections) if connections else open_file()
+    fill(shared, descriptors)
+    for _ in range(sharers):
+        if os.fork() == 0:
+            proto.libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            break
+
+
+def serve(connections: int) -> int:
+    """Listen, and hold both ends of connections; the listener's descriptor."""
+    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    for _ in range(connections):
+        client = socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+        client.detach()
+        accepted.detach()
+    return listener.detach()
 
 
 def forked(run: Callable[[], None], down: int) -> int:
