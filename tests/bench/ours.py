@@ -1,6 +1,6 @@
 """One process that does what the agent does, but publish: sweeps again and again and says what that cost.
 
-Takes the source, the CPU budget of a sweep in seconds (`none`: no bound), how many sweeps, and a memory cgroup to join.
+Takes the source, the CPU budget of a sweep in seconds (`none`: no bound), how many sweeps, and the memory cgroup it is in.
 """
 
 import gc
@@ -35,10 +35,20 @@ def status_of(name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
+def working_set(cgroup: str) -> float | None:
+    """MiB that this process's cgroup is charged with and that is not easily given back; `None` without one."""
+    for used, inactive in (("memory.usage_in_bytes", "total_inactive_file"), ("memory.current", "inactive_file")):
+        try:
+            total = int(Path(cgroup, used).read_text(encoding="utf-8"))
+            lines = Path(cgroup, "memory.stat").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        return (total - next(int(line.split()[1]) for line in lines if line.startswith(f"{inactive} "))) / 2**20
+    return None
+
+
 def main() -> None:
     wanted, budget, rounds, cgroup = sys.argv[1:5]
-    if cgroup:
-        Path(cgroup, "cgroup.procs").write_text("0", encoding="utf-8")
     source, history = Source(ProcRoot(), wanted), History()  # type: ignore[arg-type]
     dump, dumped = diag.dump_tcp, 0
 
@@ -65,10 +75,19 @@ def main() -> None:
         sweeps.append(swept - begun)
         wholes.append(cpu() - begun)
         judged.append(assessed - attributed)
+        facts = {
+            "source": sample.source,
+            "fds": sum(one.fds or 0 for one in sample.processes),
+            "sockets": sum(group.count for group in sample.sockets),
+            "pods": usage.totals.pods,
+            "processes": len(sample.processes),
+            "netns": len(sample.netns),
+        }
+        del sample, usage, assessment, status  # as the agent does between two turns
     print(
         json.dumps(
             {
-                "source": sample.source,
+                **facts,
                 "first": sweeps[0],
                 "sweep": statistics.median(sweeps[WARM:]),
                 "whole": statistics.median(wholes[WARM:]),
@@ -76,11 +95,7 @@ def main() -> None:
                 "dumps": dumped / int(rounds),
                 "rss": status_of("VmRSS") / 1024,
                 "peak": status_of("VmHWM") / 1024,
-                "fds": sum(one.fds or 0 for one in sample.processes),
-                "sockets": sum(group.count for group in sample.sockets),
-                "pods": usage.totals.pods,
-                "processes": len(sample.processes),
-                "netns": len(sample.netns),
+                "working_set": working_set(cgroup),
             }
         )
     )

@@ -39,14 +39,14 @@ def write(
     lines += ["", "`dumps`: TCP dumps of single network namespaces that fell due, on average of a sweep.", ""]
     lines += ["## The agent's size", ""]
     lines += [
-        "| node | source | sweep, CPU ms | whole turn | rules alone | % of a core at 30 s | RSS MiB | peak |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| node | source | sweep, CPU ms | whole turn | rules alone | % of a core at 30 s | RSS MiB | peak | working set |",
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, one in sizes.items():
         facts = one.facts or {}
         lines.append(
             f"| {name} | {facts['source']} | {facts['sweep']:,.0f} | {facts['whole']:,.0f} | {facts['assess']:.1f} "
-            f"| {facts['whole'] / 300:.2f} | {facts['rss']:.0f} | {facts['peak']:.0f} |"
+            f"| {facts['whole'] / 300:.2f} | {facts['rss']:.0f} | {facts['peak']:.0f} | {_figure(facts['working_set'])} |"
         )
     lines += ["", "## How it grows", ""]
     for what, steps in growth.items():

@@ -123,6 +123,7 @@ class _Pass:
         ports = frozenset(Port(one.netns, one.port, one.family) for one in seen.held if one.flags & records.LISTENS)
         epolls = budgets.epolls_wanted(seen, facts)
         if (memory.ports is None and ports) or (epolls and not memory.epolls):
+            del seen  # two at once would be the most memory that is ever needed
             seen = programs.descriptors(ports, epolls=epolls)  # what is asked for is known only after a first pass
         memory.ports, memory.epolls = ports, epolls
         tasks = before
