@@ -75,7 +75,7 @@ def _standard(tools: Tools, load: Load) -> dict[str, Figure]:
         found = {"C on procfs, each descriptor read (`floor.c -r`)": tools.floor_in_c("-r")}
         found["C on procfs, counts and sockets only (`floor.c`)"] = tools.floor_in_c()
         found["the same iterators driven from C"] = tools.iterators_in_c()
-        bpf = ours("bpf", "none")
+        bpf = ours("bpf")
         found["**SockAudit, BPF: the sweep**"] = bpf
         found["SockAudit, BPF: sweep, owners, rules, JSON"] = Figure(
             (bpf.facts or {})["whole"], bpf.mebibytes, bpf.facts
@@ -93,7 +93,7 @@ def _all_under(tools: Tools, load: Load) -> dict[str, float]:
     with workload("load", *load):
         time.sleep(1)
         found = {
-            "SockAudit, BPF": ours("bpf", "none", 4).milliseconds,
+            "SockAudit, BPF": ours("bpf", AGENT_BUDGET, 4).milliseconds,
             "SockAudit, procfs (agent's budget)": ours("procfs", AGENT_BUDGET, 4).milliseconds,
             "C on procfs": tools.floor_in_c("-r").milliseconds,
         }
