@@ -5,7 +5,7 @@ in the node's total; `shared_descriptions` reconciles the two.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
@@ -26,6 +26,7 @@ from auditor.model import (
     PodIdentity,
     Pool,
     PoolUsage,
+    PortUsage,
     Process,
     TaskLimit,
     UserBudget,
@@ -85,6 +86,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
             )
             for netns in sample.netns
         ),
+        ports=tuple(_ports(sample, owner_of, answers_for)),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
         pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
         listeners=None
@@ -147,6 +149,20 @@ def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, O
     for inode, number in pool.by_netns.items():
         takers[answers_for.get(inode, HOST.owner)] += number
     return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+
+
+def _ports(sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> Iterator[PortUsage]:
+    """Name who has connections to each destination, going by the peers of what each process holds."""
+    for use in sample.ports:
+        takers: Counter[Owner] = Counter()
+        for group in sample.sockets if use.address is not None else ():
+            if group.netns == use.netns and group.peers:
+                number = sum(one.count for one in group.peers if (one.address, one.port) == (use.address, use.port))
+                for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if number else ():
+                    takers[owner] += number
+        yield PortUsage(
+            use, answers_for.get(use.netns, HOST.owner), is_host=use.netns == sample.host_netns, takers=takers
+        )
 
 
 def _listener(

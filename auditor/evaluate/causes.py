@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.model import Kind, NodeUsage, OwnerKind, OwnerUsage, Peer, Reading, TcpState
-from auditor.model.words import clean, owner_name
+from auditor.evaluate.readings import pods_by_address
+from auditor.model import Kind, NodeUsage, OwnerUsage, Peer, Reading, TcpState
+from auditor.model.words import clean, endpoint
 from auditor.remember import Composition, History
 
 _LEAST_GROWTH = 5  # descriptors; less says nothing of what grows
@@ -40,13 +41,7 @@ class Causes:
     @classmethod
     def of_node(cls, usage: NodeUsage, history: History) -> "Causes":
         """Look at one node. Peers that are pods of this node get their names."""
-        names = {
-            address: owner_name(row.owner, row.identity)
-            for row in usage.owners
-            if row.owner.kind is OwnerKind.POD and row.identity
-            for address in row.identity.addresses
-        }
-        return cls({row.owner: row for row in usage.owners}, names, history)
+        return cls({row.owner: row for row in usage.owners}, pods_by_address(usage), history)
 
     def of(self, reading: Reading, since: float, state: TcpState | None = None) -> Cause:
         """Tell the cause of growth of a reading.
@@ -81,8 +76,7 @@ class Causes:
         return tuple(self._peer(one) for one in use.peers.get(state, ()) if 10 * one.count >= use.tcp.get(state, 0))
 
     def _peer(self, peer: Peer) -> str:
-        address = f"[{peer.address}]" if peer.port and ":" in peer.address else peer.address
-        where = f"{address}:{peer.port}" if peer.port else address
+        where = endpoint(peer.address, peer.port) if peer.port else peer.address
         name = self.names.get(peer.address)
         return f"{where} ({clean(name)})" if name else where
 

@@ -136,6 +136,20 @@ LIMITS = (
         remedy=remedies.threads,
     ),
     LimitRow(
+        id="ephemeral-ports",
+        rule="EphemeralPortsLow",
+        scope="netns",
+        title="local ports taken towards one destination (UDP: all) against net.ipv4.ip_local_port_range less the reserved; "
+        "a bound from above while the namespace's sockets are under a quarter of it",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition="PortPressure",
+        read=readings.ephemeral_ports,
+        sentence=sentences.ephemeral_ports,
+        remedy=remedies.ephemeral_ports,
+    ),
+    LimitRow(
         id="time-wait",
         rule="TimeWaitHigh",
         scope="netns",

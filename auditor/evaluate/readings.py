@@ -13,6 +13,7 @@ from auditor.model import (
     OwnerKind,
     OwnerUsage,
     PoolUsage,
+    PortUsage,
     Reading,
     Share,
     SocketUse,
@@ -21,7 +22,7 @@ from auditor.model import (
     TcpState,
     UserUsage,
 )
-from auditor.model.words import bounded, clean, owner_name
+from auditor.model.words import bounded, clean, endpoint, owner_name
 
 SHARES_MAX = 5
 _PATH_BYTES = 200
@@ -189,7 +190,7 @@ def listen_backlog(usage: NodeUsage) -> Iterator[Reading]:
 
 
 def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
-    where = f"[{one.address}]:{one.port}" if ":" in one.address else f"{one.address}:{one.port}"
+    where = endpoint(one.address, one.port)
     identity = row.identity if row else None
     key = _owner_key(row) if row else one.owner.kind.lower()
     return Reading(
@@ -200,6 +201,52 @@ def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
         maximum=one.backlog + 1,
         subject=Subject(one.owner, identity),
     )
+
+
+def ephemeral_ports(usage: NodeUsage) -> Iterator[Reading]:
+    """Ports taken towards one destination against the range, in each network namespace."""
+    rows = {row.owner: row for row in usage.owners}
+    names = pods_by_address(usage)
+    yield from _fullest_of_each(_of_ports(one, rows, names) for one in usage.ports)
+
+
+def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[str, str]) -> Reading:
+    use, row = one.use, rows.get(one.owner)
+    own = row is not None and one.owner.kind is not OwnerKind.HOST
+    namespace = _owner_key(row) if row is not None and own else "host" if one.is_host else "other"
+    who = owner_name(one.owner, row.identity) if row is not None and own else "host"
+    if not one.is_host and not own:
+        who = f"netns {use.netns}"
+    where = "" if use.address is None or use.port is None else endpoint(use.address, use.port)
+    protocol = "" if use.protocol == "tcp" else use.protocol.upper()
+    target = where or ("any" if use.source else "")
+    shares = [
+        Share(owner, rows[owner].identity, number, "connections")
+        for owner, number in one.takers.items()
+        if owner in rows
+    ]
+    return Reading(
+        limit="ephemeral-ports",
+        key="/".join(filter(None, ("netns", namespace, use.protocol, use.source, target))),
+        scope=" ".join(filter(None, (who, protocol, target and f"→ {target}"))),
+        used=use.used,
+        maximum=use.available,
+        subject=Subject(one.owner, row.identity) if row is not None and own else Subject(),
+        estimate=True,
+        consumers=tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX]),
+        ports=use,
+        peer=names.get(use.address or "", ""),
+    )
+
+
+def pods_by_address(usage: NodeUsage) -> dict[str, str]:
+    """Return the names of this node's pods by the addresses of their own networks."""
+    return {
+        address: owner_name(row.owner, row.identity)
+        for row in usage.owners
+        if row.owner.kind is OwnerKind.POD and row.identity
+        for address in row.identity.addresses
+    }
 
 
 def time_wait(usage: NodeUsage) -> Iterator[Reading]:

@@ -6,6 +6,7 @@ from auditor.model.words import clean, count, limit
 _CAP_PODS = "podPidsLimit in the kubelet's configuration caps what one pod may take"
 _PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 
+_WIDEST_RANGE = "10240 65535"  # above what services listen on by habit
 _PAGE_BYTES = 4096
 _CONNTRACK_BYTES = 320  # struct nf_conn and its two hash entries
 
@@ -210,6 +211,32 @@ def conntrack(reading: Reading) -> str:
     return (
         f"sysctl -w net.netfilter.nf_conntrack_max={wanted} on the host (about {count(mebibytes)} MiB when full; takes "
         "effect at once, no restart); kube-proxy sets it anew from conntrack.maxPerCore when it starts"
+    )
+
+
+def ephemeral_ports(reading: Reading) -> str:
+    """A wider range, reuse of connections or of TIME_WAIT, more destinations; of what is bound first, one socket option."""
+    use = reading.ports
+    owner = reading.subject.owner
+    pod = owner is not None and owner.kind is OwnerKind.POD
+    where = (
+        "of the pod (securityContext.sysctls, a safe one; the pod has to be made anew)"
+        if pod
+        else "(takes effect at once)"
+    )
+    wider = f'net.ipv4.ip_local_port_range="{_WIDEST_RANGE}" {where}'
+    if use is not None and use.protocol == "udp":
+        return f"share UDP sockets between requests (a resolver's cache helps), or set {wider}"
+    if use is not None and use.address is None and use.source is not None:
+        return (
+            "set IP_BIND_ADDRESS_NO_PORT before bind(), and each destination has the whole range to itself, or set "
+            f"{wider}"
+        )
+    waits = use is not None and 2 * use.time_wait >= use.used and use.reuse != 1
+    reuse = ", or sysctl -w net.ipv4.tcp_tw_reuse=1 in its network namespace" if waits else ""
+    return (
+        "reuse connections (keep-alive, a pool), spread them over more addresses or ports of the destination, or set "
+        f"{wider}{reuse}"
     )
 
 

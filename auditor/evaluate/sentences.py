@@ -2,7 +2,7 @@
 
 from auditor.evaluate.causes import Cause
 from auditor.model import Kind, Reading
-from auditor.model.words import clean, count, duration, limit, owner_name
+from auditor.model.words import clean, count, duration, endpoint, limit, owner_name
 from auditor.remember import Trend
 
 _PER_MINUTE, _PER_HOUR, _PER_DAY = 60, 3600, 86_400
@@ -119,6 +119,26 @@ def threads(reading: Reading) -> str:
     return (
         f"the node runs {_share(reading)} tasks that kernel.threads-max allows{_use(reading)}; at the limit no process "
         "can start a thread"
+    )
+
+
+def ephemeral_ports(reading: Reading) -> str:
+    """Whose ports, how many of them, and where they went."""
+    use = reading.ports
+    who, _, _ = reading.scope.partition(" →")
+    if use is None or use.protocol == "udp":
+        return f"{who} sockets have {_share(reading)} ephemeral ports{_use(reading)}; at the limit bind() and sendto() fail"
+    if use.address is None:
+        return (
+            f"{who} has taken {_share(reading)} ephemeral ports of {use.source}{_use(reading)}, each for one connection "
+            'only, for the program binds before it connects; at the limit bind() fails with "address already in use"'
+        )
+    peer = f" ({clean(reading.peer)})" if reading.peer else ""
+    waiting = f", {count(use.time_wait)} of them by connections in TIME_WAIT" if 2 * use.time_wait >= use.used else ""
+    return (
+        f"{who} has taken {_share(reading)} ephemeral ports{_use(reading)} towards "
+        f"{endpoint(use.address, use.port or 0)}{peer} from {use.source}{waiting}; at the limit connect() to it fails with "
+        '"cannot assign requested address"'
     )
 
 

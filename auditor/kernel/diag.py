@@ -26,16 +26,17 @@ _ALL_STATES = 0x1FFF  # up to NEW_SYN_RECV, which is reported as SYN_RECV
 _EVERYTHING = 0xFFFFFFFF
 
 # Each after its nlmsghdr of 16 bytes.
-INET_MESSAGE = struct.Struct("=16x B B 2x 2s 2s 16s 16s 4x Q 4x I I 4x I")
-"""inet_diag_msg: family, state, ports and addresses (local, remote), cookie, rqueue, wqueue, inode."""
+INET_MESSAGE = struct.Struct("=16x B B 2x 2s 2s 16s 16s 4x Q I I I 4x I")
+"""inet_diag_msg: family, state, ports and addresses (local, remote), cookie, expires, rqueue, wqueue, inode."""
 UNIX_MESSAGE = struct.Struct("=16x 2x B x I Q")
 """unix_diag_msg: state, inode, cookie."""
 
 
-InetRow = tuple[int, int, bytes, bytes, bytes, bytes, int, int, int, int]
+InetRow = tuple[int, int, bytes, bytes, bytes, bytes, int, int, int, int, int]
 """A TCP or UDP socket as `INET_MESSAGE` unpacks it: there may be hundreds of thousands, so it stays a bare tuple.
 
 Inode 0: TIME_WAIT, orphans, half-open and unaccepted connections. The queues are bytes; of a listener, connections.
+`expires`: milliseconds until its timer ends; of TIME_WAIT, what is left of the minute.
 """
 
 
@@ -90,7 +91,7 @@ def dump_listeners() -> list[Listener]:
     rows = _by_family(socket.IPPROTO_TCP, 1 << _LISTEN, extensions=1 << _SKMEMINFO - 1, layout=_WithDrops())
     return [
         Listener(short_address(family, address), int.from_bytes(port, "big"), queue, backlog, inode, drops)
-        for family, _, port, _, address, _, _, queue, backlog, inode, drops in rows
+        for family, _, port, _, address, _, _, _, queue, backlog, inode, drops in rows
     ]
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from auditor.model.figures import Limit, percent
+from auditor.model.sample import PortUse
 from auditor.model.usage import Owner, PodIdentity, ProcessUse
 
 
@@ -60,6 +61,8 @@ class Reading:
         subject: whom a finding would be about.
         consumers: who takes the pool, the greatest first.
         affected: who fails next.
+        ports: what a reading of ephemeral ports is about.
+        peer: name of the pod at the other end, where it is one of this node.
     """
 
     limit: str
@@ -72,6 +75,8 @@ class Reading:
     pressure: int | None = None
     consumers: tuple[Share, ...] = ()
     affected: tuple[Share, ...] = ()
+    ports: PortUse | None = None
+    peer: str = ""
 
     @property
     def percent(self) -> int | None:

@@ -202,6 +202,35 @@ class Listener(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PortUse:
+    """Ephemeral ports that one more connection to the same place could not have.
+
+    Attributes:
+        netns: inode of the namespace.
+        protocol: "tcp" or "udp".
+        used: ports taken towards the destination; where there is none, towards any.
+        available: ports of the range that may be chosen at all.
+        source: local address; `None` for all of the namespace.
+        address: of the destination; `None` for all: UDP, and programs that bind before they connect.
+        port: of the destination.
+        time_wait: of those that are used, connections in TIME_WAIT.
+        reuse: net.ipv4.tcp_tw_reuse.
+        at_most: nobody looked: that is the number of sockets, and far from the limit.
+    """
+
+    netns: int
+    protocol: str
+    used: int
+    available: int
+    source: str | None = None
+    address: str | None = None
+    port: int | None = None
+    time_wait: int = 0
+    reuse: int = 0
+    at_most: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BudgetHolding:
     """Objects of a per-user budget that the same descriptor tables refer to; fork shares an inotify instance."""
 
@@ -307,6 +336,7 @@ class NodeSample:
         host_netns: network namespace of PID 1; `None` when unreadable.
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
         listeners: `None` where nobody could list them.
+        ports: what takes the most ephemeral ports in each namespace.
         shared: descriptions held by several tables; `None` when unknown.
         pools: of the whole node.
         cgroup_tasks: cgroups that have a limit on tasks.
@@ -327,6 +357,7 @@ class NodeSample:
     host_netns: int | None = None
     sockets: tuple[SocketGroup, ...] = ()
     listeners: tuple[Listener, ...] | None = None
+    ports: tuple[PortUse, ...] = ()
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
     pools: tuple[Pool, ...] = ()

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from auditor.model.figures import Limit, percent
 from auditor.model.gap import Gap
-from auditor.model.sample import Kind, NodeFacts, Peer, TcpState
+from auditor.model.sample import Kind, NodeFacts, Peer, PortUse, TcpState
 
 LOWEST_GIVEN_LIMIT = 64
 """No runtime or service manager gives less than this many descriptors; sandboxed helpers give themselves less."""
@@ -168,6 +168,22 @@ class NetnsUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class PortUsage:
+    """Ephemeral ports towards one destination, and who took them.
+
+    Attributes:
+        use: the figures.
+        owner: who answers for the namespace.
+        takers: connections of each owner to that destination, as far as they are seen.
+    """
+
+    use: PortUse
+    owner: Owner
+    is_host: bool = False
+    takers: Mapping[Owner, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class UserUsage:
     """A per-user pool by owner. `takers`: what each owner refers to; `members`: owners who run as this user."""
 
@@ -257,6 +273,7 @@ class NodeUsage:
     totals: NodeTotals
     owners: tuple[OwnerUsage, ...]
     netns: tuple[NetnsUsage, ...] = ()
+    ports: tuple[PortUsage, ...] = ()
     users: tuple[UserUsage, ...] = ()
     pools: tuple[PoolUsage, ...] = ()
     listeners: tuple[ListenerUsage, ...] | None = None

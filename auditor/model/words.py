@@ -81,3 +81,8 @@ def owner_name(owner: Owner | None, identity: PodIdentity | None = None) -> str:
             return f"container {clean(owner.id)[:12]}"
         case OwnerKind.HOST | OwnerKind.KERNEL:
             return owner.kind.value.lower()
+
+
+def endpoint(address: str, port: int) -> str:
+    """Write an address and a port as `10.2.3.4:5432` or `[fd00::1]:5432`."""
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -85,6 +85,7 @@ def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | 
         host_netns=next((row.netns for row in rows if row.pid == 1), None),
         sockets=groups,
         listeners=listeners.take(root, rows, holdings, network, budget),
+        ports=network.ports,
         shared=shared,
         budgets=tuple(per_user.found),
         pools=found.found,

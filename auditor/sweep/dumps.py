@@ -1,80 +1,27 @@
 """What each network namespace shows of itself: its counters, and its sockets one by one where it can be entered."""
 
-import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
-from auditor.kernel import diag, netns
+from auditor.kernel import netns
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
-from auditor.kernel.procfs import mountinfo, net_stat, sockstat, sysctl
+from auditor.kernel.procfs import mountinfo, sockstat
+from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
-from auditor.model import Gap, Netns, TcpState
-from auditor.sweep import pools
+from auditor.model import Gap, Netns, PortUse
+from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
+from auditor.sweep.inside import Dump, Seen, conntrack_from_outside, reaches, reaches_udp, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
-from auditor.sweep.memory import End, Sockets, Spare, TcpDump, stale
+from auditor.sweep.memory import Memory, Sockets, Spare, TcpDump, stale
 from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
 _DOORS = 4  # members of a namespace through which it is tried to be read or entered
-_TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
-_CONNTRACK, _CONNTRACK_MAX = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
-
-Conntrack = tuple[int, int | None]
-"""Entries and their maximum."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dump:
-    """What was found inside one namespace.
-
-    Attributes:
-        conntrack: entries of nf_conntrack and their maximum; `None` without it.
-        tcp: its sockets; `None` when this kernel cannot list them.
-        udp: the same.
-        listeners: TCP sockets that listen; `None` when this kernel cannot list them.
-        unix: inodes, as far as the kernel lists them: it spares asking each descriptor for its protocol.
-        pools: of the whole node, in the namespaces where they may be found.
-    """
-
-    time_wait_max: int | None = None
-    conntrack: Conntrack | None = None
-    tcp: TcpDump | None = None
-    udp: Sockets | None = None
-    listeners: list[diag.Listener] | None = None
-    unix: set[int] = field(default_factory=set)
-    pools: Pools = field(default_factory=Pools)
-
-    @property
-    def whole(self) -> bool:
-        """Whether all its TCP and UDP sockets are known."""
-        return self.tcp is not None and self.udp is not None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of a namespace without entering it.
-
-    Attributes:
-        tcp: sockets in the hash tables that descriptors lead to.
-        udp: sockets that descriptors lead to.
-    """
-
-    tcp: int
-    udp: int
-    time_wait_max: int | None
-
-    def is_all(self, counter: Sockstat | None) -> bool:
-        """Whether the namespace has no TCP socket but those."""
-        return counter is not None and not counter.time_wait and counter.tcp == self.tcp
-
-    def is_all_udp(self, counter: Sockstat | None) -> bool:
-        """The same of UDP. Sockets that are not bound to a port are in no counter, so there may be more."""
-        return counter is not None and counter.udp + counter.udplite <= self.udp
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +40,11 @@ class Dumps:
     gaps: tuple[Gap, ...]
     cpu_seconds: float
     pools: Pools = field(default_factory=Pools)
+
+    @property
+    def ports(self) -> tuple[PortUse, ...]:
+        """What takes the most ephemeral ports in each namespace."""
+        return tuple(use for _, dump in sorted(self.inside.items()) for use in dump.ports)
 
     @property
     def whole(self) -> frozenset[int]:
@@ -144,7 +96,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     counters = _counters(root, members, losses)
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
-        inside = {host: _recorded(root, losses)} if host is not None else {}
+        inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}
         return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
     doors = {
         inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
@@ -152,15 +104,17 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     daemons = members.get(host or own or 0, ())
     pinned = {inode: paths for inode, paths in _pinned(root, daemons).items() if inode not in members}
 
-    prints = _remainders(seen, counters) if seen else _prints(members, counters, holdings)
+    ranges = _ranges(seen, spare.memory)
+    prints = _remainders(seen, counters, ranges) if seen else _prints(members, counters, holdings)
     known = spare.memory.reusable(prints, spare.seconds, spare.patience)
-    assumed = _assumed(seen, counters, known, spare)
+    assumed = _assumed(seen, counters, known, spare, ranges)
 
     def look(inode: int) -> Dump:
         if inode in pinned:
             counters[inode] = losses.attempt("sockstat", lambda: _counters_here(root))
-        return _look(
+        return inside_of.look(
             root,
+            inode,
             counters[inode],
             losses,
             with_unix=bool(holdings.holders_of),
@@ -169,20 +123,30 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             seen=seen.get(inode),
         )
 
-    spared = {
-        inode: known.get(inode) or assumed.get(inode) or TcpDump(Sockets(), {})
-        for inode in seen.keys() & counters.keys()
-        if inode not in (own, host)
-        and _is_known(seen[inode], counters[inode], has_dump=inode in known or inode in assumed)
-    }
-    entered = [(inode, paths) for inode, paths in (doors | pinned).items() if inode not in spared]
+    def spared(ranges: Mapping[int, PortRange]) -> dict[int, Dump]:
+        return {
+            inode: inside_of.spared(inode, seen[inode], counter, tcp, range_)
+            for inode, range_ in ranges.items()
+            for counter in [counters.get(inode)]
+            if counter is not None
+            for tcp in [_without_entering(seen[inode], counter, known.get(inode) or assumed.get(inode), range_)]
+            if tcp is not None
+        }
+
+    unentered = spared({inode: range_ for inode, range_ in ranges.items() if inode not in (own, host)})
+    entered = [(inode, paths) for inode, paths in (doors | pinned).items() if inode not in unentered]
     visits, seconds = netns.visit(entered, look, own=own)
+    # Where nobody may enter, what is seen from outside may still be all there is to know, but for reserved ports.
+    closed = {visit.inode for visit in visits if isinstance(visit.error, Denied)} & seen.keys()
+    unentered |= spared({inode: PortRange(*range_) for inode in closed if (range_ := seen[inode].ports)})
+    visits = [visit for visit in visits if visit.inode not in unentered]
     left = {visit.inode for visit in visits if isinstance(visit.error, Gone)}
     inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
     tracking = any(dump.conntrack for dump in inside.values())
-    for inode, dump in spared.items():
-        conntrack = _conntrack_from_outside(root, members[inode], losses) if tracking else None
-        inside[inode] = Dump(seen[inode].time_wait_max, conntrack, dump, Sockets(), [])
+    spare.memory.ranges = {inode: dump.range for inode, dump in (inside | unentered).items() if dump.range}
+    for inode, dump in unentered.items():
+        conntrack = conntrack_from_outside(root, members[inode], losses) if tracking else None
+        inside[inode] = replace(dump, conntrack=conntrack)
     found, more_seconds = look_closer(_pools(inside, host, losses), doors, own)
     spare.memory.keep_namespaces(prints, {inode: dump.tcp for inode, dump in inside.items() if dump.tcp})
     ages = [dump.age for inode, dump in known.items() if inode in inside]
@@ -191,7 +155,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         inside=inside,
         gaps=(
             *_gaps(visits, pinned),
-            *stale("stale-sockets", "states and queues of TCP in namespaces whose counters did not move", ages),
+            *stale("stale-sockets", "states, queues and ports of TCP in namespaces that change little", ages),
             *_assumptions(assumed.keys() & inside.keys()),
             *_untracked(inside.get(host or 0)),
         ),
@@ -200,17 +164,41 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     )
 
 
-def _remainders(seen: Mapping[int, Seen], counters: Mapping[int, Sockstat | None]) -> dict[int, int]:
-    """Give each namespace a number that changes when the sockets do that no descriptor leads to."""
+def _remainders(
+    seen: Mapping[int, Seen], counters: Mapping[int, Sockstat | None], ranges: Mapping[int, PortRange]
+) -> dict[int, int]:
+    """Give each namespace a number that changes when the sockets do that no descriptor leads to.
+
+    Where it is asked for the ports of all of them, with the number of all.
+    """
     return {
-        inode: hash((counter.tcp - seen[inode].tcp, counter.time_wait))
+        inode: hash(
+            (
+                counter.tcp - seen[inode].tcp,
+                counter.time_wait,
+                counter.tcp if inode in ranges and reaches(counter, ranges[inode]) else None,
+            )
+        )
         for inode, counter in counters.items()
         if counter is not None and inode in seen
     }
 
 
+def _ranges(seen: Mapping[int, Seen], memory: Memory) -> dict[int, PortRange]:
+    """Return the ranges of ephemeral ports that are known and still as they were."""
+    return {
+        inode: range_
+        for inode, range_ in memory.ranges.items()
+        if inode in seen and seen[inode].ports == (range_.low, range_.high)
+    }
+
+
 def _assumed(
-    seen: Mapping[int, Seen], counters: Mapping[int, Sockstat | None], known: Container[int], spare: Spare
+    seen: Mapping[int, Seen],
+    counters: Mapping[int, Sockstat | None],
+    known: Container[int],
+    spare: Spare,
+    ranges: Mapping[int, PortRange],
 ) -> dict[int, TcpDump]:
     """Choose the namespaces where mini-sockets are all that is unknown, and telling them apart is not worth its cost."""
     if spare.seconds is None:
@@ -218,6 +206,8 @@ def _assumed(
     assumed, spent, each = {}, 0.0, spare.memory.usual_seconds()
     for inode, counter in counters.items():
         if counter is None or inode not in seen or inode in known or counter.tcp != seen[inode].tcp:
+            continue
+        if inode in ranges and reaches(counter, ranges[inode]):  # it is asked where they went
             continue
         if counter.time_wait and spent + each > spare.seconds:
             assumed[inode] = TcpDump.of_mini_sockets(counter.time_wait)
@@ -232,24 +222,13 @@ def _assumptions(inodes: Collection[int]) -> Iterator[Gap]:
         yield Gap("time-wait-detail", detail, len(inodes))
 
 
-def _is_known(seen: Seen, counter: Sockstat | None, *, has_dump: bool) -> bool:
-    """Whether nothing is left to look for inside."""
-    tcp = has_dump or seen.is_all(counter)
-    return tcp and seen.time_wait_max is not None and seen.is_all_udp(counter)
-
-
-def _conntrack_from_outside(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> Conntrack | None:
-    """Read the entries through a member. The maximum is the same in all namespaces, and another shows it."""
-    for row in rows:
-        try:
-            with root.process(row.pid) as process:
-                return net_stat.read_entries(process, net_stat.CONNTRACK, row.task), None
-        except (Gone, Absent):
-            continue
-        except (Denied, Malformed) as error:
-            losses.count(_CONNTRACK, error, limits=["conntrack"])
-            return None
-    return None
+def _without_entering(seen: Seen, counter: Sockstat, dump: TcpDump | None, range_: PortRange) -> TcpDump | None:
+    """Return the TCP sockets of a namespace in which nothing is left to look for, else `None`."""
+    if seen.time_wait_max is None or not seen.is_all_udp(counter) or reaches_udp(counter, range_):
+        return None
+    if dump is not None:
+        return dump if dump.ports is not None or not reaches(counter, range_) else None
+    return TcpDump(Sockets(), {}) if seen.is_all(counter) and not reaches(counter, range_) else None
 
 
 def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pools:
@@ -336,129 +315,6 @@ def _prints(
         for inode, counter in counters.items()
         if counter is not None and inode in members
     }
-
-
-def _look(  # noqa: PLR0913 - what is known beforehand
-    root: ProcRoot,
-    counter: Sockstat | None,
-    losses: Losses,
-    *,
-    with_unix: bool,
-    with_pools: bool,
-    known: TcpDump | None = None,
-    seen: Seen | None = None,
-) -> Dump:
-    """Read what only a thread inside the namespace sees. Runs there.
-
-    A dump walks the sockets of the whole node, so it is spared where the counters show none, or none but the listeners.
-    (Half-open connections are in no counter; of a namespace that has nothing else they are not seen.)
-    """
-    listeners: list[diag.Listener] | None = []
-    if counter is None or counter.tcp:
-        listeners = losses.attempt("listeners", diag.dump_listeners, "listen-backlog")
-    if seen is not None and seen.is_all(counter):
-        tcp: TcpDump | None = TcpDump(Sockets(), {})
-    elif counter is not None and listeners is not None and not counter.time_wait and counter.tcp == len(listeners):
-        tcp = TcpDump(Sockets.of((int(TcpState.LISTEN), one.inode, 0) for one in listeners), {})
-    else:
-        tcp = known or losses.attempt("tcp_diag", lambda: _tcp(listeners or ()))
-    spare_udp = seen is not None and seen.is_all_udp(counter)
-    udp = Sockets() if spare_udp else losses.attempt("udp_diag", lambda: _udp(counter))
-    time_wait_max, conntrack, found = _sysctls(root, losses, "thread-self/" if with_pools else None)
-    return Dump(time_wait_max, conntrack, tcp, udp, listeners, _unix() if with_unix else set(), found)
-
-
-def _tcp(listeners: Iterable[diag.Listener]) -> TcpDump:
-    began = time.thread_time()
-    rows = diag.dump_tcp()
-    ports = {one.port.to_bytes(2, "big"): one.port for one in listeners}
-    sockets, connections = _sockets(rows), _connections(rows, ports)
-    sockets.name_peers(_ends(rows, ports))
-    return TcpDump(sockets, connections, time.thread_time() - began, time.monotonic())
-
-
-def _udp(counter: Sockstat | None) -> Sockets:
-    sockets = Sockets()
-    if counter is None or counter.udp:
-        sockets = _sockets(diag.dump_udp())
-    if counter is not None and counter.udplite:
-        sockets.extend(_sockets(diag.dump_udp(lite=True)))
-    return sockets
-
-
-def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
-    """Keep what later stages ask for. The queues of a listener hold connections, not bytes."""
-    return Sockets.of(
-        (state, inode, 0 if state == TcpState.LISTEN else received + sent)
-        for _, state, _, _, _, _, _, received, sent, inode in rows
-    )
-
-
-def _ends(rows: Iterable[diag.InetRow], listening: Container[bytes]) -> Iterator[End]:
-    """Yield the other end of each: a server by address and port, a client by its address, for its port is any."""
-    for family, _, port, peer, _, address, _, _, _, _ in rows:
-        yield 0 if port in listening else int.from_bytes(peer, "big"), diag.short_address(family, address)
-
-
-def _connections(rows: Iterable[diag.InetRow], ports: Mapping[bytes, int]) -> Counter[End]:
-    """Count the established connections by their local end, where somebody listens."""
-    return Counter(
-        (ports[port], diag.short_address(family, address))
-        for family, state, port, _, address, _, _, _, _, _ in rows
-        if port in ports and state == TcpState.ESTABLISHED
-    )
-
-
-def _unix() -> set[int]:
-    try:
-        return diag.dump_unix()
-    except (Absent, Denied, Malformed):
-        return set()  # no loss: each descriptor is asked instead
-
-
-def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> tuple[int | None, Conntrack | None, Pools]:
-    """Read what /proc/sys/net says in the calling thread's namespace.
-
-    Args:
-        root: the tree.
-        losses: where failures are counted.
-        task: where the tree shows this namespace's /proc/net, if the pools of the node are wanted.
-    """
-    try:
-        with root.top() as top:
-            maximum = losses.attempt(_TIME_WAIT_MAX, lambda: sysctl.read_number(top, _TIME_WAIT_MAX))
-            found = pools.read(root, top, pools.network(task), losses) if task else Pools()
-            return maximum, _conntrack(root, top, losses), found
-    except (Absent, Denied, Malformed) as error:  # out of descriptors ourselves
-        losses.count("sys/net", error, limits=("time-wait", "conntrack", *pools.NETWORK))
-        return None, None, Pools()
-
-
-def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack | None:
-    """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show."""
-    try:
-        return sysctl.read_number(top, _CONNTRACK), sysctl.read_number(top, _CONNTRACK_MAX)
-    except (Absent, Denied, Malformed) as error:
-        if root.live and isinstance(error, Absent):
-            return _conntrack_without_sysctl(top, losses)
-        losses.count(_CONNTRACK, error, limits=["conntrack"])
-        return None
-
-
-def _conntrack_without_sysctl(top: ProcDirectory, losses: Losses) -> tuple[int, None] | None:
-    try:
-        return net_stat.read_entries(top, net_stat.CONNTRACK, "thread-self/"), None
-    except Absent:  # not loaded, so nothing is tracked
-        return None
-    except (Denied, Malformed) as error:
-        losses.count(_CONNTRACK, error, limits=["conntrack"])
-        return None
-
-
-def _recorded(root: ProcRoot, losses: Losses) -> Dump:
-    """Return what a recorded tree holds of the host's namespace: no socket, but the counters and maxima."""
-    time_wait_max, conntrack, found = _sysctls(root, losses, "1/")
-    return Dump(time_wait_max, conntrack, pools=found)
 
 
 def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterator[Gap]:

@@ -11,7 +11,8 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Listener
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
-from auditor.sweep.dumps import Dump, Dumps
+from auditor.sweep.dumps import Dumps
+from auditor.sweep.inside import Dump
 from auditor.sweep.memory import End
 from auditor.sweep.processes import Row as ProcessRow
 

@@ -12,7 +12,7 @@ T = TypeVar("T")
 OF_DESCRIPTORS = frozenset({"inotify-instances", "inotify-watches", "epoll-watches"})
 """Limits whose use is added up from what descriptors refer to."""
 
-OF_NAMESPACES = frozenset({"time-wait", "conntrack", "listen-backlog"})
+OF_NAMESPACES = frozenset({"time-wait", "conntrack", "listen-backlog", "ephemeral-ports"})
 """Limits that are read in each network namespace."""
 
 _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
@@ -44,7 +44,7 @@ _LIMITS = {
     "fd-kinds": OF_DESCRIPTORS,
     "status": OF_DESCRIPTORS,
     "netns": OF_NAMESPACES,
-    "sockstat": frozenset({"time-wait"}),
+    "sockstat": frozenset({"time-wait", "ephemeral-ports"}),
     "fs/file-nr": frozenset({"file-handles"}),
     "fs/file-max": frozenset({"file-handles"}),
     "loadavg": frozenset({"pids", "threads"}),
@@ -54,6 +54,7 @@ _LIMITS = {
     "fs/inotify/max_user_watches": frozenset({"inotify-watches"}),
     "fs/epoll/max_user_watches": frozenset({"epoll-watches"}),
     "net/ipv4/tcp_max_tw_buckets": frozenset({"time-wait"}),
+    "net/ipv4/ip_local_port_range": frozenset({"ephemeral-ports"}),
 }
 
 

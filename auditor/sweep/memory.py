@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 
 from auditor.kernel.bpf.records import Port
 from auditor.kernel.procfs.fd import Listing
-from auditor.model import BudgetHolding, Gap, SocketGroup, TcpState
+from auditor.kernel.procfs.port_range import PortRange
+from auditor.model import BudgetHolding, Gap, PortUse, SocketGroup, TcpState
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
 
 _LEAST_SHARE = 0.1  # of the unchanged namespaces are listed anew whatever the budget says: all within ten sweeps or so
+
+_REST = 200  # times what a dump cost, so that one namespace takes half a percent of a core at most
 
 End = tuple[int, bytes]
 """Port, and address in network order."""
@@ -75,12 +78,14 @@ class TcpDump:
         connections: established ones by the local port and address of a listener.
         seconds: of CPU it took.
         at: when, in seconds of the monotonic clock; `None` where none was needed.
+        ports: where the most ephemeral ports went; `None` where nobody asked.
     """
 
     sockets: Sockets
     connections: Mapping[End, int]
     seconds: float = 0.0
     at: float | None = None
+    ports: tuple[PortUse, ...] | None = None
 
     @classmethod
     def of_mini_sockets(cls, number: int) -> "TcpDump":
@@ -105,6 +110,10 @@ class _Namespace:
     print: int
     dump: TcpDump
 
+    @property
+    def rests(self) -> bool:
+        return self.dump.ports is not None and self.dump.age < _REST * self.dump.seconds
+
 
 @dataclass(slots=True)
 class Memory:
@@ -114,6 +123,7 @@ class Memory:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
+        ranges: ephemeral ports of the namespaces that were entered.
         watching: by what is watched with and whose budget it is, how many watches there were and who had them.
     """
 
@@ -123,6 +133,7 @@ class Memory:
     ports: frozenset[Port] | None = None
     epolls: bool = False
     unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
+    ranges: dict[int, PortRange] = field(default_factory=dict)
     watching: dict[tuple[bytes, int], tuple[int, tuple[BudgetHolding, ...]]] = field(default_factory=dict)
 
     def table(self, pid: int, start: int, fds: int | None) -> Listing | None:
@@ -149,6 +160,8 @@ class Memory:
     def reusable(self, prints: Mapping[int, int], seconds: float | None, patience: float = 0.0) -> dict[int, TcpDump]:
         """Choose the namespaces that need no dump this time.
 
+        One whose ports are watched changes all the time: it rests in proportion to what its dump costs.
+
         Args:
             prints: by inode, a number that changes when the namespace's counters or its descriptors do.
             seconds: of CPU that dumps of unchanged namespaces may take; `None` for no bound.
@@ -159,7 +172,7 @@ class Memory:
         unchanged = {
             inode: known.dump
             for inode, known in self._namespaces.items()
-            if inode in prints and known.print == prints[inode]
+            if inode in prints and (known.print == prints[inode] or known.rests)
         }
         seconds = max(seconds, _LEAST_SHARE * sum(dump.seconds for dump in unchanged.values()))
         spent = 0.0

@@ -31,7 +31,7 @@ def test_without_any_right_counts_limits_and_the_own_namespace_are_still_seen(st
     assert near.netns == sample.host_netns, "two processes that show one net/sockstat are in one namespace"
     assert rows[tcp["pid"]].netns is None
     gaps = {gap.id: gap for gap in sample.gaps}
-    assert gaps["denied-netns"].limits == {"time-wait", "conntrack", "listen-backlog"}
+    assert gaps["denied-netns"].limits == {"time-wait", "conntrack", "listen-backlog", "ephemeral-ports"}
     if size_is_count(ProcRoot()):
         assert near.fds == truth["fds"]
         assert gaps["denied-fd-kinds"].limits == {"inotify-instances", "inotify-watches", "epoll-watches"}

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from auditor.model import Kind, Netns, NodeFacts, NodeSample, Pool, Process, SocketGroup, UserBudget
+from auditor.model import Kind, Netns, NodeFacts, NodeSample, Pool, PortUse, Process, SocketGroup, UserBudget
 
 HOST_NETNS = 1
 POD_A = "11111111-1111-1111-1111-111111111111"
@@ -56,7 +56,7 @@ def sample(
     inodes = sorted({row.netns for row in processes if row.netns is not None})
     defaults: dict[str, Any] = {
         "at": 1000.0, "source": "procfs", "reason": "for a test", "kernel": "6.18.0", "host_netns": HOST_NETNS, "shared": (),
-        "pools": POOLS, "listeners": (),
+        "pools": POOLS, "listeners": (), "ports": (PortUse(HOST_NETNS, "tcp", 7, 28_232, at_most=True),),
         "netns": tuple(netns(inode) for inode in inodes),
     }  # fmt: skip
     fields["budgets"] = (*fields.get("budgets", ()), *KEYS)

@@ -17,8 +17,10 @@ from auditor.model import (
     Listener,
     NodeSample,
     OwnerKind,
+    Peer,
     PodIdentity,
     Pool,
+    PortUse,
     Severity,
     SocketGroup,
     TcpState,
@@ -28,7 +30,7 @@ from auditor.remember import History
 
 NAMES = {
     POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"}),
-    POD_B: PodIdentity("logging", "tail-x", POD_B, containers={CONTAINER: "tail"}),
+    POD_B: PodIdentity("logging", "tail-x", POD_B, containers={CONTAINER: "tail"}, addresses=("10.0.0.8",)),
 }
 PROCESSES = (process(1), process(10, in_pod(POD_A), netns=7), process(20, in_pod(POD_B), netns=8))
 
@@ -276,3 +278,20 @@ def test_a_listener_is_of_the_youngest_who_holds_it_or_of_its_namespace() -> Non
 
     assert owner((1, 2)) == "sshd.service", "systemd opened it for the service"
     assert owner(()) == POD_B
+
+
+def test_ports_name_the_pods_on_both_ends() -> None:
+    use = PortUse(7, "tcp", 90, 100, "10.0.0.7", "10.0.0.8", 5432, time_wait=50)
+    held = SocketGroup(7, "tcp", TcpState.ESTABLISHED, (10,), 40, peers=(Peer("10.0.0.8", 5432, 40),))
+    finding = only(judged(sample(PROCESSES, [held], ports=(use,)), sweeps=2))
+    assert (finding.rule, finding.severity, finding.scope) == (
+        "EphemeralPortsLow",
+        Severity.WARNING,
+        "shop/cart-0 → 10.0.0.8:5432",
+    )
+    assert takers(finding) == [("shop/cart-0", 40, "connections")]
+    assert finding.message == (
+        "shop/cart-0 has taken 90 of 100 ephemeral ports (90 %) towards 10.0.0.8:5432 (logging/tail-x) from 10.0.0.7, 50 "
+        'of them by connections in TIME_WAIT; at the limit connect() to it fails with "cannot assign requested address"'
+    )
+    assert "net.ipv4.tcp_tw_reuse=1" in finding.remedy

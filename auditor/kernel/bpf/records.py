@@ -84,6 +84,8 @@ class Task(NamedTuple):
         soft: RLIMIT_NOFILE.
         netns: inode of the network namespace; 0 when it was given back.
         time_wait: references to the buckets of that namespace: one more than there are.
+        ports_low: its first ephemeral port.
+        ports_high: the last one; 0 where the kernel does not say.
     """
 
     pid: u32
@@ -101,6 +103,9 @@ class Task(NamedTuple):
     time_wait: s32
     time_wait_max: s32
     thread: u32
+    ports_low: u16
+    ports_high: u16
+    reserved: u32
     command: Annotated[bytes, "u8", 16]
 
 

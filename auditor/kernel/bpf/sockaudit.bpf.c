@@ -86,6 +86,27 @@ struct net {
 	struct ns_common ns;
 	struct netns_ipv4 ipv4;
 } KERNEL_TYPE;
+
+// The range of ephemeral ports: one word since Linux 6.8, two before.
+struct local_ports___word {
+	u32 range;
+} KERNEL_TYPE;
+struct netns_ipv4___word {
+	struct local_ports___word ip_local_ports;
+} KERNEL_TYPE;
+struct net___word {
+	struct netns_ipv4___word ipv4;
+} KERNEL_TYPE;
+struct local_ports___pair {
+	int range[2];
+} KERNEL_TYPE;
+struct netns_ipv4___pair {
+	struct local_ports___pair ip_local_ports;
+} KERNEL_TYPE;
+struct net___pair {
+	struct netns_ipv4___pair ipv4;
+} KERNEL_TYPE;
+
 struct pid_namespace {
 	struct ns_common ns;
 } KERNEL_TYPE;
@@ -319,6 +340,26 @@ static __always_inline u32 number_of(struct task_struct *task, u32 namespace)
 	return 0;
 }
 
+static __always_inline void read_ports(struct net *net, struct task *one)
+{
+	struct net___word *word = (void *)net;
+	struct net___pair *pair = (void *)net;
+
+	if (bpf_core_field_exists(word->ipv4.ip_local_ports.range)) {
+		u32 range = 0;
+
+		bpf_core_read(&range, sizeof(range), &word->ipv4.ip_local_ports.range);
+		one->ports_low = range & 0xffff;
+		one->ports_high = range >> 16;
+	} else if (bpf_core_field_exists(pair->ipv4.ip_local_ports.range)) {
+		int range[2] = {};
+
+		bpf_core_read(range, sizeof(range), &pair->ipv4.ip_local_ports.range);
+		one->ports_low = range[0];
+		one->ports_high = range[1];
+	}
+}
+
 SEC("iter/task")
 int tasks(struct bpf_iter__task *ctx)
 {
@@ -363,6 +404,8 @@ int tasks(struct bpf_iter__task *ctx)
 			one.time_wait_max = net->ipv4.tcp_death_row.sysctl_max_tw_buckets;
 		}
 	}
+	if (namespaces)
+		read_ports(namespaces->net_ns, &one);
 	__builtin_memcpy(one.command, leader->comm, sizeof(one.command));
 	bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 	return 0;

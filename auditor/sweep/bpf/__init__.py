@@ -80,6 +80,7 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
             *unowned.take(held, network, {row.netns for row in filled}, memory),
         ),
         listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
+        ports=network.ports,
         shared=shared,
         budgets=(*per_user, *keys),
         pools=found.found,

@@ -28,6 +28,7 @@ class Table:
         keepers: by the task that a record of descriptors names, the row that counts its table.
         filled: pids that only /proc showed.
         time_wait_max: by namespace.
+        ports: first and last ephemeral port, by namespace.
     """
 
     root: ProcRoot
@@ -36,6 +37,7 @@ class Table:
     keepers: dict[int, Row] = field(default_factory=dict)
     filled: set[int] = field(default_factory=set)
     time_wait_max: dict[int, int] = field(default_factory=dict)
+    ports: dict[int, tuple[int, int]] = field(default_factory=dict)
     _other_tables: int = 0
 
     @property
@@ -61,6 +63,8 @@ class Table:
                 continue
             if task.flags & records.WITH_TIME_WAIT and task.netns:
                 self.time_wait_max[task.netns] = task.time_wait_max
+            if task.ports_high and task.netns:
+                self.ports[task.netns] = (task.ports_low, task.ports_high)
             self.by_pid[row.pid] = row
             keeper = keepers.setdefault(task.files, row) if task.files else row
             if keeper is not row:

@@ -10,7 +10,8 @@ from auditor.model import Listener, SocketGroup, TcpState
 from auditor.sweep.bpf.holdings import STATES, written
 from auditor.sweep.bpf.processes import Table
 from auditor.sweep.descriptors import Holdings, place
-from auditor.sweep.dumps import Dump, Dumps, Seen
+from auditor.sweep.dumps import Dumps
+from auditor.sweep.inside import Dump, Seen
 from auditor.sweep.memory import Memory
 from auditor.sweep.processes import Row
 from auditor.sweep.sockets import UNKNOWN_PROTOCOL
@@ -26,7 +27,9 @@ def seen(groups: Iterable[SocketGroup], table: Table) -> dict[int, Seen]:
         elif group.netns is not None and group.protocol == "udp":
             udp[group.netns] += group.count
     inodes = {row.netns for row in table.by_pid.values() if row.netns is not None}
-    return {inode: Seen(tcp[inode], udp[inode], table.time_wait_max.get(inode)) for inode in inodes}
+    return {
+        inode: Seen(tcp[inode], udp[inode], table.time_wait_max.get(inode), table.ports.get(inode)) for inode in inodes
+    }
 
 
 def take(

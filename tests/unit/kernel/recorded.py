@@ -106,6 +106,10 @@ def node(root: Path, without: Iterable[str] = ()) -> None:
         "sys/net/ipv6/neigh/default/gc_thresh3": "1024\n",
         "sys/net/netfilter/nf_conntrack_count": "31022\n",
         "sys/net/netfilter/nf_conntrack_max": "262144\n",
+        "sys/net/ipv4/ip_local_port_range": "32768\t60999\n",
+        "sys/net/ipv4/ip_local_reserved_ports": "40000-40009\n",
+        "sys/net/ipv4/tcp_tw_reuse": "2\n",
+        "sys/net/ipv4/tcp_timestamps": "1\n",
         "sys/net/ipv4/tcp_max_tw_buckets": "131072\n",
     }
     for name, text in files.items():

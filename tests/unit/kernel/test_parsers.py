@@ -303,7 +303,7 @@ def message(state: int, cookie: int, inode: int, *, flags: int = 2, extra: bytes
 
 
 def unpacked(state: int, cookie: int, inode: int) -> diag.InetRow:
-    return 2, state, b"\0P", b"\0\t", SOURCE, bytes(16), cookie, 3, 4, inode
+    return 2, state, b"\0P", b"\0\t", SOURCE, bytes(16), cookie, 0, 3, 4, inode
 
 
 def control(kind: int, code: int) -> bytes:

@@ -17,11 +17,12 @@ from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.model import Kind, Listener, NodeFacts, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, sockets, sweep, users
+from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, sweep, users
 from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
-from auditor.sweep.dumps import Dump, Dumps
+from auditor.sweep.dumps import Dumps
+from auditor.sweep.inside import Dump
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory, Sockets, TcpDump
 from auditor.sweep.processes import Row, take
@@ -195,7 +196,7 @@ def test_a_namespace_with_nothing_but_listeners_spares_the_walk(monkeypatch: pyt
         (Sockstat(2, 0, 0, 0), 2),
         (None, 3),
     ):
-        dump = dumps._look(ProcRoot(), counter, Losses(), with_unix=False, with_pools=False)
+        dump = inside.look(ProcRoot(), 1, counter, Losses(), with_unix=False, with_pools=False)
         assert len(walks) == expected
         assert dump.tcp is not None
         assert list(dump.tcp.sockets) == ([] if expected else [(10, 100, 0)])
@@ -210,9 +211,9 @@ def test_without_the_sysctls_connections_are_counted_all_the_same(monkeypatch: p
     monkeypatch.setattr(sysctl, "read_number", hidden)
     monkeypatch.setattr(net_stat, "read_entries", lambda *_: 42)
     with ProcRoot().top() as top:
-        assert dumps._conntrack(ProcRoot(), top, Losses()) == (42, None)
-    inside = {1: Dump(conntrack=(7, 100)), 2: Dump(conntrack=(42, None)), 3: Dump()}
-    rooms = list(Dumps(dict.fromkeys(inside), inside, (), 0.0).netns())
+        assert inside._conntrack(ProcRoot(), top, Losses()) == (42, None)
+    found = {1: Dump(conntrack=(7, 100)), 2: Dump(conntrack=(42, None)), 3: Dump()}
+    rooms = list(Dumps(dict.fromkeys(found), found, (), 0.0).netns())
     assert [(one.conntrack, one.conntrack_max) for one in rooms] == [(7, 100), (42, 100), (None, None)]
 
 
@@ -315,7 +316,7 @@ def test_a_kernel_that_lists_no_tcp_is_a_gap_and_never_an_empty_namespace(
         raise error("sock_diag")
 
     monkeypatch.setattr(diag, "dump_tcp", fail)
-    dump = dumps._look(ProcRoot(), None, losses := Losses(), with_unix=False, with_pools=False)
+    dump = inside.look(ProcRoot(), 1, None, losses := Losses(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.whole) == (None, False)
     assert len(list(losses.gaps())) == 1
 
@@ -335,4 +336,4 @@ def test_a_namespace_that_may_not_be_entered_is_denied(monkeypatch: pytest.Monke
     assert isinstance(visits[0].error, Denied)
     (gap,) = dumps._gaps(visits, ())  # type: ignore[arg-type]
     assert "CAP_SYS_ADMIN" in gap.detail
-    assert gap.limits == {"time-wait", "conntrack", "listen-backlog"}
+    assert gap.limits == {"time-wait", "conntrack", "listen-backlog", "ephemeral-ports"}
