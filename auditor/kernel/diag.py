@@ -6,10 +6,12 @@ sockstat shows some. Layouts: include/uapi/linux/inet_diag.h and unix_diag.h.
 
 import socket
 import struct
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from auditor.kernel import netlink
 from auditor.kernel.netlink import Row
+from auditor.model.words import clean
 
 NETLINK_SOCK_DIAG = 4
 TCPDIAG_GETSOCK = 18  # the compat request: both address families in one walk
@@ -21,6 +23,8 @@ _SKMEMINFO = 7  # INET_DIAG_SKMEMINFO
 _MAPPED = bytes(10) + b"\xff\xff"
 _COOKIE = 6  # in an `InetRow`
 _ATTRIBUTE = struct.Struct("=HH")
+_LENGTHS = struct.Struct("=II")
+_UDIAG_SHOW_NAME, _UDIAG_SHOW_RQLEN, _UNIX_NAME, _UNIX_RQLEN = 0x1, 0x10, 0, 4  # include/uapi/linux/unix_diag.h
 _MEMINFO = struct.Struct("=32x I")
 _ALL_STATES = 0x1FFF  # up to NEW_SYN_RECV, which is reported as SYN_RECV
 _EVERYTHING = 0xFFFFFFFF
@@ -52,10 +56,11 @@ def dump_tcp() -> list[InetRow]:
     return distinct(netlink.dump(NETLINK_SOCK_DIAG, TCPDIAG_GETSOCK, body, INET_MESSAGE))
 
 
-def dump_udp(*, lite: bool = False) -> list[InetRow]:
-    """Dump all bound UDP (or UDP-Lite) sockets, v4 and v6. Raises as `dump_tcp`."""
+def dump_udp(*, lite: bool = False) -> list[tuple[InetRow, int | None]]:
+    """Dump all bound UDP (or UDP-Lite) sockets, v4 and v6, with what each has dropped. Raises as `dump_tcp`."""
     protocol = IPPROTO_UDPLITE if lite else socket.IPPROTO_UDP
-    return distinct(_by_family(protocol, _EVERYTHING))
+    rows = _by_family(protocol, _EVERYTHING, extensions=1 << _SKMEMINFO - 1, layout=_WithDrops())
+    return [((*row,), drops) for *row, drops in distinct(rows)]
 
 
 def dump_unix() -> set[int]:
@@ -63,6 +68,35 @@ def dump_unix() -> set[int]:
     request = struct.pack("=BBHIIIQ", socket.AF_UNIX, 0, 0, _EVERYTHING, 0, 0, 0)
     rows = netlink.dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, request, UNIX_MESSAGE)
     return {inode for _, inode, _ in rows}
+
+
+class UnixListener(NamedTuple):
+    """A UNIX socket that listens.
+
+    Attributes:
+        name: its path; `@` and the name of an abstract one; empty where it has none.
+        queue: connections that wait to be accepted.
+        backlog: the queue is full at one more.
+    """
+
+    name: str
+    queue: int
+    backlog: int
+    inode: int
+
+
+def dump_unix_listeners() -> list[UnixListener]:
+    """Dump the UNIX sockets that listen. Raises as `dump_tcp`."""
+    show = _UDIAG_SHOW_NAME | _UDIAG_SHOW_RQLEN
+    request = struct.pack("=BBHIIIQ", socket.AF_UNIX, 0, 0, 1 << _LISTEN, 0, show, 0)
+    rows = netlink.dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, request, _WithNameAndQueue())
+    return [UnixListener(unix_name(name), queue, backlog, inode) for _, inode, _, name, queue, backlog in rows]
+
+
+def unix_name(name: bytes) -> str:
+    """Write the name of a UNIX socket: an abstract one begins with a zero, a path may end with one."""
+    text = name[1:] if name.startswith(b"\0") else name.split(b"\0", 1)[0]
+    return ("@" if name.startswith(b"\0") else "") + clean(text.decode(errors="replace"))
 
 
 class Listener(NamedTuple):
@@ -95,7 +129,7 @@ def dump_listeners() -> list[Listener]:
     ]
 
 
-def distinct(rows: list[Row]) -> list[InetRow]:
+def distinct(rows: list[Row]) -> list[Any]:
     """Drop what a walk met twice: the cookie is a socket's own and stays when it becomes a mini-socket."""
     return list({row[_COOKIE]: row for row in rows}.values())
 
@@ -118,12 +152,36 @@ class _WithDrops:
 
 
 def _drops(buffer: memoryview | bytes, offset: int, end: int) -> int | None:
+    for kind, value in _attributes(buffer, offset, end):
+        if kind == _SKMEMINFO and len(value) >= _MEMINFO.size:
+            return int(_MEMINFO.unpack_from(value)[0])
+    return None
+
+
+class _WithNameAndQueue:
+    """`UNIX_MESSAGE` and the attributes UNIX_DIAG_NAME and UNIX_DIAG_RQLEN."""
+
+    size = UNIX_MESSAGE.size
+
+    def unpack_from(self, buffer: memoryview | bytes, offset: int = 0, /) -> Row:
+        end = offset + int(netlink.HEADER.unpack_from(buffer, offset)[0])
+        name, lengths = b"", (0, 0)
+        for kind, value in _attributes(buffer, offset + self.size, end):
+            if kind == _UNIX_NAME:
+                name = bytes(value)
+            elif kind == _UNIX_RQLEN and len(value) >= _LENGTHS.size:
+                lengths = _LENGTHS.unpack_from(value)
+        return (*UNIX_MESSAGE.unpack_from(buffer, offset), name, *lengths)
+
+
+def _attributes(buffer: memoryview | bytes, offset: int, end: int) -> Iterator[tuple[int, memoryview | bytes]]:
+    """Walk what follows a message; one that is cut ends the walk."""
     while offset + _ATTRIBUTE.size <= end:
         length, kind = _ATTRIBUTE.unpack_from(buffer, offset)
-        if kind == _SKMEMINFO and length >= _ATTRIBUTE.size + _MEMINFO.size and offset + length <= end:
-            return int(_MEMINFO.unpack_from(buffer, offset + _ATTRIBUTE.size)[0])
+        if offset + length > end:
+            return
+        yield kind, buffer[offset + _ATTRIBUTE.size : offset + max(length, _ATTRIBUTE.size)]
         offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return None
 
 
 def _by_family(

@@ -13,6 +13,7 @@ from auditor.model.gap import Gap
 from auditor.model.sample import (
     BudgetHolding,
     CgroupTasks,
+    Dropping,
     Kind,
     Listener,
     Netns,
@@ -53,6 +54,7 @@ __all__ = [
     "CgroupTasks",
     "Change",
     "ContainerUsage",
+    "Dropping",
     "Event",
     "Finding",
     "Gap",

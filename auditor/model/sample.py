@@ -161,6 +161,8 @@ class Netns:
         inode: identity, from nsfs; the same number `ls -i /proc/PID/ns/net` shows.
         time_wait_buckets: `tw` of sockstat. Counts TIME_WAIT and FIN_WAIT2 mini-sockets alike, as does its maximum.
         time_wait_max: net.ipv4.tcp_max_tw_buckets of this namespace.
+        time_wait_overflows: connections closed without TIME_WAIT since the namespace was made, for the buckets were full;
+            `None` where nobody looked, as they were not.
         conntrack: entries of nf_conntrack in this namespace; `None` where it was not read, or is not loaded.
         conntrack_max: net.netfilter.nf_conntrack_max, which binds each namespace by itself.
         tcp_in_use: TCP sockets in the hash tables, v4 and v6; TIME_WAIT not included.
@@ -170,6 +172,7 @@ class Netns:
     inode: int
     time_wait_buckets: int | None = None
     time_wait_max: Limit = None
+    time_wait_overflows: int | None = None
     conntrack: int | None = None
     conntrack_max: Limit = None
     tcp_in_use: int | None = None
@@ -177,12 +180,13 @@ class Netns:
 
 
 class Listener(NamedTuple):
-    """A TCP address that is listened on, in one network namespace. Sockets that share it (SO_REUSEPORT) are one.
+    """An address that is listened on, in one network namespace. Sockets that share it (SO_REUSEPORT) are one.
 
     Attributes:
         netns: inode of the namespace.
-        protocol: "tcp" or "mptcp".
-        address: as it is written, `0.0.0.0` or `::` for all.
+        protocol: "tcp", "mptcp" or "unix".
+        address: as it is written, `0.0.0.0` or `::` for all; of a UNIX socket its path, or `@` and its abstract name.
+        port: 0 of a UNIX socket.
         holders: pids of those who accept from it; `None` where they were not looked for.
         queue: connections that wait to be accepted, in the fullest of its sockets.
         backlog: of that socket. Its queue is full at one more.
@@ -199,6 +203,24 @@ class Listener(NamedTuple):
     backlog: int
     connections: int | None = None
     drops: int | None = None
+
+
+class Dropping(NamedTuple):
+    """A UDP socket that has dropped datagrams, for nobody read them in time.
+
+    Attributes:
+        netns: inode of the namespace.
+        address: local.
+        port: local.
+        holders: pids of those who hold it; `None` where they were not looked for.
+        drops: since it was made (sk_drops).
+    """
+
+    netns: int
+    address: str
+    port: int
+    holders: tuple[int, ...] | None
+    drops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +359,7 @@ class NodeSample:
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
         listeners: `None` where nobody could list them.
         ports: what takes the most ephemeral ports in each namespace.
+        dropping: UDP sockets that have dropped datagrams.
         shared: descriptions held by several tables; `None` when unknown.
         pools: of the whole node.
         cgroup_tasks: cgroups that have a limit on tasks.
@@ -358,6 +381,7 @@ class NodeSample:
     sockets: tuple[SocketGroup, ...] = ()
     listeners: tuple[Listener, ...] | None = None
     ports: tuple[PortUse, ...] = ()
+    dropping: tuple[Dropping, ...] = ()
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
     pools: tuple[Pool, ...] = ()

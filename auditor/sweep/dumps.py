@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from auditor.kernel import netns
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
-from auditor.kernel.procfs import mountinfo, sockstat
+from auditor.kernel.procfs import mountinfo, netstat, sockstat
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
@@ -21,6 +21,7 @@ from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
+_NEARLY_FULL = 0.9  # of the TIME_WAIT buckets
 _DOORS = 4  # members of a namespace through which it is tried to be read or entered
 
 
@@ -32,6 +33,7 @@ class Dumps:
         counters: sockstat by inode of the namespace; `None` where it could not be read.
         inside: what was found in those that were entered.
         pools: of the whole node, as the network sees them.
+        overflows: connections closed without TIME_WAIT, where the buckets are all but taken.
         cpu_seconds: spent on the thread that entered them.
     """
 
@@ -40,6 +42,7 @@ class Dumps:
     gaps: tuple[Gap, ...]
     cpu_seconds: float
     pools: Pools = field(default_factory=Pools)
+    overflows: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def ports(self) -> tuple[PortUse, ...]:
@@ -62,6 +65,7 @@ class Dumps:
                 inode=inode,
                 time_wait_buckets=counter.time_wait if counter else None,
                 time_wait_max=dump.time_wait_max,
+                time_wait_overflows=self.overflows.get(inode),
                 tcp_in_use=counter.tcp if counter else None,
                 conntrack=dump.conntrack[0] if dump.conntrack else None,
                 conntrack_max=(dump.conntrack[1] or maximum) if dump.conntrack else None,
@@ -161,7 +165,33 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
+        overflows=_overflows(root, counters, inside, members, losses),
     )
+
+
+def _overflows(
+    root: ProcRoot,
+    counters: Mapping[int, Sockstat | None],
+    inside: Mapping[int, Dump],
+    members: Mapping[int, list[Row]],
+    losses: Losses,
+) -> dict[int, int]:
+    """Read how many connections found no bucket, where there is hardly one left: the file is long."""
+    overflows = {}
+    for inode, counter in counters.items():
+        maximum = inside[inode].time_wait_max if inode in inside else None
+        if counter is None or maximum is None or counter.time_wait < _NEARLY_FULL * maximum:
+            continue
+        for row in members.get(inode, ())[:_DOORS]:
+            try:
+                with root.process(row.pid) as process:
+                    overflows[inode] = netstat.read_time_wait_overflows(process, row.task)
+            except Gone:
+                continue
+            except (Absent, Denied, Malformed) as error:
+                losses.count("net/netstat", error)
+            break
+    return overflows
 
 
 def _remainders(

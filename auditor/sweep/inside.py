@@ -38,6 +38,8 @@ class Dump:
         tcp: its sockets; `None` when this kernel cannot list them.
         udp: the same.
         listeners: TCP sockets that listen; `None` when this kernel cannot list them.
+        unix_listeners: UNIX sockets that listen.
+        dropping: UDP sockets that have dropped datagrams, each with how many.
         unix: inodes, as far as the kernel lists them: it spares asking each descriptor for its protocol.
         pools: of the whole node, in the namespaces where they may be found.
         range: its ephemeral ports.
@@ -49,6 +51,8 @@ class Dump:
     tcp: TcpDump | None = None
     udp: Sockets | None = None
     listeners: list[diag.Listener] | None = None
+    unix_listeners: list[diag.UnixListener] = field(default_factory=list)
+    dropping: list[tuple[diag.InetRow, int]] = field(default_factory=list)
     unix: set[int] = field(default_factory=set)
     pools: Pools = field(default_factory=Pools)
     range: PortRange | None = None
@@ -128,10 +132,20 @@ def look(  # noqa: PLR0913 - what is known beforehand
     else:
         wanted = sysctls.range if near else None
         tcp = losses.attempt("tcp_diag", lambda: _tcp(netns, listeners or (), wanted, without_sockets=all_seen))
-    udp, udp_ports = _udp(netns, counter, losses, sysctls.range, seen)
-    used = (*_tcp_ports(netns, counter, tcp, sysctls.range), *udp_ports)
-    unix = _unix() if with_unix else set()
-    return Dump(sysctls.time_wait_max, sysctls.conntrack, tcp, udp, listeners, unix, sysctls.pools, sysctls.range, used)
+    udp = _udp(netns, counter, losses, sysctls.range, seen)
+    return Dump(
+        sysctls.time_wait_max,
+        sysctls.conntrack,
+        tcp,
+        udp.sockets,
+        listeners,
+        unix_listeners=_unix_listeners() if seen is None else [],
+        dropping=udp.dropping,
+        unix=_unix() if with_unix else set(),
+        pools=sysctls.pools,
+        range=sysctls.range,
+        ports=(*_tcp_ports(netns, counter, tcp, sysctls.range), *udp.ports),
+    )
 
 
 def reaches(counter: Sockstat, range_: PortRange) -> bool:
@@ -203,26 +217,33 @@ def _tcp(netns: int, listeners: Iterable[diag.Listener], range_: PortRange | Non
     return TcpDump(sockets, connections, time.thread_time() - began, time.monotonic(), uses)
 
 
-def _udp(
-    netns: int, counter: Sockstat | None, losses: Losses, range_: PortRange | None, seen: Seen | None
-) -> tuple[Sockets | None, tuple[PortUse, ...]]:
+class _Udp(NamedTuple):
+    """What a dump of UDP tells; sockets `None` where the kernel lists none."""
+
+    sockets: Sockets | None
+    ports: tuple[PortUse, ...] = ()
+    dropping: list[tuple[diag.InetRow, int]] = []  # noqa: RUF012 - never changed
+
+
+def _udp(netns: int, counter: Sockstat | None, losses: Losses, range_: PortRange | None, seen: Seen | None) -> _Udp:
     near = range_ is not None and (counter is None or reaches_udp(counter, range_))
     all_seen = seen is not None and seen.is_all_udp(counter)
     if all_seen and not near:
-        return Sockets(), ()
+        return _Udp(Sockets())
     rows = [] if counter is not None and not counter.udp else losses.attempt("udp_diag", diag.dump_udp)
     if rows is None:
-        return None, ()
-    uses = ports.of_udp(netns, rows, range_) if near and range_ is not None else ()
+        return _Udp(None)
+    uses = ports.of_udp(netns, (row for row, _ in rows), range_) if near and range_ is not None else ()
     if all_seen:
-        return Sockets(), uses
-    sockets = _sockets(rows)
+        return _Udp(Sockets(), uses)
+    sockets = _sockets(row for row, _ in rows)
+    dropping = [(row, drops) for row, drops in rows if drops and seen is None]
     if counter is not None and counter.udplite:
         lite = losses.attempt("udp_diag", lambda: diag.dump_udp(lite=True))
         if lite is None:
-            return None, uses
-        sockets.extend(_sockets(lite))
-    return sockets, uses
+            return _Udp(None, uses, dropping)
+        sockets.extend(_sockets(row for row, _ in lite))
+    return _Udp(sockets, uses, dropping)
 
 
 def _sockets(rows: Iterable[diag.InetRow]) -> Sockets:
@@ -253,6 +274,13 @@ def _unix() -> set[int]:
         return diag.dump_unix()
     except (Absent, Denied, Malformed):
         return set()  # no loss: each descriptor is asked instead
+
+
+def _unix_listeners() -> list[diag.UnixListener]:
+    try:
+        return diag.dump_unix_listeners()
+    except (Absent, Denied, Malformed):
+        return []  # as above
 
 
 def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:

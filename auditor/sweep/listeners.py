@@ -1,4 +1,4 @@
-"""TCP addresses that are listened on: who accepts, what waits, what was dropped."""
+"""Addresses that are listened on: who accepts, what waits, what was dropped; and UDP sockets that dropped."""
 
 import socket
 from collections import defaultdict
@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.kernel import protocol
 from auditor.kernel.diag import Listener as Row
+from auditor.kernel.diag import short_address
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
-from auditor.model import Listener
+from auditor.model import Dropping, Listener
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps
@@ -65,6 +66,8 @@ def _of_namespace(netns: int, dump: Dump, holdings: Holdings, names: Mapping[int
     groups: defaultdict[tuple[str, bytes, int], list[Row]] = defaultdict(list)
     for one in dump.listeners or ():
         groups[names.get(one.inode, "tcp"), one.address, one.port].append(one)
+    for unix in dump.unix_listeners:
+        yield Listener(netns, "unix", unix.name, 0, _holders_of(unix.inode, holdings), unix.queue, unix.backlog)
     specific = {(port, address) for _, address, port in groups}
     for (name, address, port), alike in sorted(groups.items()):
         fullest = max(alike, key=lambda one: (one.queue / (one.backlog + 1), one.queue))
@@ -79,6 +82,24 @@ def _of_namespace(netns: int, dump: Dump, holdings: Holdings, names: Mapping[int
             connections=None if dump.tcp is None else _at(port, address, dump.tcp.connections, specific),
             drops=_sum(one.drops for one in alike),
         )
+
+
+def dropping(dumps: Dumps, holdings: Holdings) -> tuple[Dropping, ...]:
+    """Return the UDP sockets that have dropped datagrams."""
+    return tuple(
+        Dropping(netns, _written(row[0], row[4]), int.from_bytes(row[2], "big"), _holders_of(row[-1], holdings), drops)
+        for netns, dump in sorted(dumps.inside.items())
+        for row, drops in dump.dropping
+    )
+
+
+def _written(family: int, address: bytes) -> str:
+    short = short_address(family, address)
+    return socket.inet_ntop(socket.AF_INET if len(short) == len(_ANY[4]) else socket.AF_INET6, short)
+
+
+def _holders_of(inode: int, holdings: Holdings) -> tuple[int, ...] | None:
+    return holdings.holders_of.get(inode, () if holdings.whole else None)
 
 
 def _holders(alike: Iterable[Row], holdings: Holdings) -> tuple[int, ...] | None:

@@ -16,6 +16,7 @@ from auditor.kernel.bpf.records import (
     Charged,
     Held,
     Lesson,
+    Named,
     Number,
     PeerOf,
     Port,
@@ -47,7 +48,7 @@ _SHARED_SOCKETS = frozenset(
     for sort, name in records.SOCKETS.items()
     if name not in ("tcp", "udp")
 )
-_SUMS = records.CONSTANTS["SUMS"].to_bytes(4, "little")
+_SUMS, _NAMED = (records.CONSTANTS[name].to_bytes(4, "little") for name in ("SUMS", "NAMED"))
 
 
 @dataclass(slots=True)
@@ -64,6 +65,7 @@ class Descriptors:
         epoll_watches: by user; what single CPUs have not added yet is missing.
         connections: established ones at each port that was asked for.
         peers: the other end of connections; of established ones a sample, weighted.
+        names: of UNIX sockets that listen, by description.
     """
 
     sums: list[Sums] = field(default_factory=list)
@@ -75,6 +77,7 @@ class Descriptors:
     epoll_watches: dict[int, int] = field(default_factory=dict)
     connections: dict[Port, int] = field(default_factory=dict)
     peers: dict[PeerOf, int] = field(default_factory=dict)
+    names: dict[int, bytes] = field(default_factory=dict)
 
 
 class Programs:
@@ -117,7 +120,8 @@ class Programs:
         pack = layout(Port).pack
         self._object.update_all("ports", ((pack(*port), bytes(8)) for port in ports))
         found = Descriptors()
-        sums, held, pair, add = layout(Sums), layout(Held), _PAIR.unpack_from, found.sharing.adder()
+        sums, held, named = layout(Sums), layout(Held), layout(Named)
+        pair, add = _PAIR.unpack_from, found.sharing.adder()
         known = found.sharing.group_of
         for piece in self._object.read("descriptors"):
             offset, end = 0, len(piece)
@@ -125,6 +129,11 @@ class Programs:
                 if piece.startswith(_SUMS, offset):
                     found.sums.append(Sums._make(sums.unpack_from(piece, offset)))
                     offset += sums.size
+                    continue
+                if piece.startswith(_NAMED, offset):
+                    name = Named._make(named.unpack_from(piece, offset))
+                    found.names[name.file] = name.name[: name.length]
+                    offset += named.size
                     continue
                 task, file = pair(piece, offset + 4)
                 if file not in known and (marks := piece[offset + _MARKS : offset + _MARKS + 3]) not in _SHARED_ALONE:

@@ -31,8 +31,10 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "SHARED": 1,
     "LISTENS": 2,
     "PTMX": 4,
+    "DROPS": 8,
     "SUMS": 1,
     "HELD": 2,
+    "NAMED": 3,
     "TCP": 1,
     "UDP": 2,
     "UNIX": 3,
@@ -42,7 +44,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
 KTHREAD, THREAD, WITH_TIME_WAIT, EXITING = (
     CONSTANTS[name] for name in ("KTHREAD", "THREAD", "WITH_TIME_WAIT", "EXITING")
 )
-SHARED, LISTENS, PTMX = (CONSTANTS[name] for name in ("SHARED", "LISTENS", "PTMX"))
+SHARED, LISTENS, PTMX, DROPS = (CONSTANTS[name] for name in ("SHARED", "LISTENS", "PTMX", "DROPS"))
 SOCKETS = {CONSTANTS[name.upper()]: name for name in ("tcp", "udp", "unix", "other")}
 TCP = CONSTANTS["TCP"]
 
@@ -140,7 +142,7 @@ class Sums(NamedTuple):
 
 
 class Held(NamedTuple):
-    """One descriptor: shared, of a listening socket, of a pseudo-terminal's master, or of an inotify instance.
+    """One descriptor: shared, of a socket that listens or has dropped, of a pseudo-terminal's master, or of inotify.
 
     Attributes:
         file: the description.
@@ -148,9 +150,9 @@ class Held(NamedTuple):
         netns: of a socket; of an epoll instance the user whose watches it counts among.
         socket: 0, or which sort.
         queue: of a listener, connections that wait.
-        drops: sk_drops of a listener.
+        drops: sk_drops of a listener or a UDP socket.
         queued: bytes in the queues of any other.
-        address: local, of a listener.
+        address: local, of a listener or a UDP socket that has dropped.
     """
 
     tag: u32
@@ -173,6 +175,15 @@ class Held(NamedTuple):
     reserved: u16
     reserved2: u32
     address: Annotated[bytes, "u8", 16]
+
+
+class Named(NamedTuple):
+    """The name of a UNIX socket that listens: a path, or behind a zero an abstract name."""
+
+    tag: u32
+    length: u32
+    file: u64
+    name: Annotated[bytes, "u8", 128]
 
 
 class Lesson(NamedTuple):
@@ -259,6 +270,7 @@ _IN_C: dict[Record, str] = {
     Task: "task",
     Sums: "sums",
     Held: "held",
+    Named: "named",
     Lesson: "lesson",
     Charged: "budget",
     Stranger: "stranger",

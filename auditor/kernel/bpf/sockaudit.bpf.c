@@ -34,6 +34,7 @@ typedef __s64 s64;
 #define TCP_ESTABLISHED 1
 #define TCP_CLOSE_WAIT 8
 #define TCP_LISTEN 10
+#define UNIX_PATH_MAX 108
 #define PF_EXITING 0x00000004
 #define PF_KTHREAD 0x00200000
 #define RLIMIT_NOFILE 7
@@ -203,6 +204,10 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 } KERNEL_TYPE;
+struct numa_drop_counters {
+	atomic_t drops0;
+	atomic_t drops1;
+} KERNEL_TYPE;
 struct sock {
 	struct sock_common __sk_common;
 	struct {
@@ -210,7 +215,11 @@ struct sock {
 	} KERNEL_TYPE sk_backlog;
 	refcount_t sk_wmem_alloc;
 	int sk_wmem_queued;
+	struct {
+		u32 qlen;
+	} KERNEL_TYPE sk_receive_queue;
 	atomic_t sk_drops;
+	struct numa_drop_counters *sk_drop_counters; // of UDP, since Linux 6.18
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
 	u16 sk_type;
@@ -218,6 +227,17 @@ struct sock {
 } KERNEL_TYPE;
 struct socket {
 	struct sock *sk;
+} KERNEL_TYPE;
+struct sockaddr_un {
+	u16 sun_family;
+	char sun_path[108];
+} KERNEL_TYPE;
+struct unix_address {
+	int len;
+	struct sockaddr_un name[];
+} KERNEL_TYPE;
+struct unix_sock {
+	struct unix_address *addr;
 } KERNEL_TYPE;
 struct mptcp_sock {
 	struct sock *first;
@@ -487,6 +507,25 @@ static __always_inline u32 kind_of(struct inode *inode, u8 *flags)
 	return internal || !type ? KIND_OTHER : KIND_FILE;
 }
 
+static __always_inline u32 drops_of(struct sock *sk)
+{
+	if (bpf_core_field_exists(sk->sk_drop_counters)) {
+		struct numa_drop_counters *apart = BPF_CORE_READ(sk, sk_drop_counters);
+
+		if (apart)
+			return BPF_CORE_READ(apart, drops0.counter) + BPF_CORE_READ(apart, drops1.counter);
+	}
+	return bpf_core_field_exists(sk->sk_drops) ? sk->sk_drops.counter : 0;
+}
+
+static __always_inline void describe_address(struct held *one, struct sock *sk)
+{
+	if (one->family == AF_INET)
+		__builtin_memcpy(one->address, &sk->__sk_common.skc_rcv_saddr, 4);
+	else if (bpf_core_field_exists(sk->__sk_common.skc_v6_rcv_saddr))
+		bpf_core_read(one->address, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+}
+
 static __always_inline void describe(struct held *one, struct sock *sk)
 {
 	u16 family = sk->__sk_common.skc_family, type = sk->sk_type;
@@ -497,6 +536,8 @@ static __always_inline void describe(struct held *one, struct sock *sk)
 	one->socket = OTHER;
 	if (family == AF_UNIX) {
 		one->socket = UNIX;
+		if (type != SOCK_DGRAM && sk->__sk_common.skc_state == TCP_LISTEN)
+			one->state = TCP_LISTEN;
 		return;
 	}
 	if (family != AF_INET && family != AF_INET6)
@@ -521,6 +562,12 @@ static __always_inline void describe(struct held *one, struct sock *sk)
 		s32 sent = sk->sk_wmem_alloc.refs.counter - 1;
 
 		one->socket = UDP;
+		one->drops = drops_of(sk);
+		if (one->drops) {
+			one->flags |= DROPS;
+			one->port = sk->__sk_common.skc_num;
+			describe_address(one, sk);
+		}
 		one->queued = sk->sk_backlog.rmem_alloc.counter + (sent > 0 ? sent : 0);
 	}
 }
@@ -530,16 +577,33 @@ static __always_inline void describe_listener(struct held *one, struct sock *sk)
 	struct sock *queued_at = sk;
 
 	one->flags |= LISTENS;
+	if (one->family == AF_UNIX) {
+		one->queue = BPF_CORE_READ(sk, sk_receive_queue.qlen);
+		one->backlog = BPF_CORE_READ(sk, sk_max_ack_backlog);
+		return;
+	}
 	if (one->protocol == IPPROTO_MPTCP && bpf_core_field_exists(((struct mptcp_sock *)sk)->first))
 		queued_at = BPF_CORE_READ((struct mptcp_sock *)sk, first); // its connections wait at its first subflow
 	one->queue = BPF_CORE_READ(queued_at, sk_ack_backlog);
 	one->backlog = BPF_CORE_READ(queued_at, sk_max_ack_backlog);
-	if (bpf_core_field_exists(sk->sk_drops))
-		one->drops = sk->sk_drops.counter;
-	if (one->family == AF_INET)
-		__builtin_memcpy(one->address, &sk->__sk_common.skc_rcv_saddr, 4);
-	else if (bpf_core_field_exists(sk->__sk_common.skc_v6_rcv_saddr))
-		bpf_core_read(one->address, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	one->drops = drops_of(sk);
+	describe_address(one, sk);
+}
+
+// The path of a UNIX socket, or its abstract name, which begins with a zero.
+static __always_inline void read_name(struct named *one, struct sock *sk)
+{
+	struct unix_address *address = BPF_CORE_READ((struct unix_sock *)sk, addr);
+	u64 length = 0;
+
+	if (!address)
+		return;
+	length = (u32)BPF_CORE_READ(address, len) - sizeof(u16); // of the family
+	if (length > UNIX_PATH_MAX)
+		return;
+	asm volatile("%0 &= 127" : "+r"(length)); // the verifier forgets the bound above on the way
+	one->length = length;
+	bpf_core_read(one->name, length, &address->name[0].sun_path);
 }
 
 // Write down what a user is charged for, up the chain of user namespaces.
@@ -715,6 +779,13 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		if (kind < KINDS)
 			current.kinds[kind]++;
 		return 0;
+	}
+	if (one.flags & LISTENS && one.family == AF_UNIX) {
+		struct named name = { .tag = NAMED, .file = (u64)file };
+
+		read_name(&name, sk);
+		if (bpf_seq_write(seq, &name, sizeof(name)))
+			return 0;
 	}
 	if (one.flags || kind == KIND_INOTIFY || (kind == KIND_EPOLL && known->epolls)) {
 		if (bpf_seq_write(seq, &one, sizeof(one)))

@@ -81,6 +81,7 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
         ),
         listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
         ports=network.ports,
+        dropping=holdings.dropping(),
         shared=shared,
         budgets=(*per_user, *keys),
         pools=found.found,
@@ -121,7 +122,11 @@ class _Pass:
         own = len(os.listdir("/proc/self/fd")) - 1
         before = programs.tasks()
         seen = programs.descriptors(memory.ports or (), epolls=memory.epolls)
-        ports = frozenset(Port(one.netns, one.port, one.family) for one in seen.held if one.flags & records.LISTENS)
+        ports = frozenset(
+            Port(one.netns, one.port, one.family)
+            for one in seen.held
+            if one.flags & records.LISTENS and one.socket == records.TCP
+        )
         epolls = budgets.epolls_wanted(seen, facts)
         if (memory.ports is None and ports) or (epolls and not memory.epolls):
             del seen  # two at once would be the most memory that is ever needed

@@ -9,8 +9,8 @@ from functools import lru_cache
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
 from auditor.kernel.bpf.records import Held, Port
-from auditor.kernel.diag import short_address
-from auditor.model import BudgetHolding, Kind, Listener, Peer, SharedDescriptions, SocketGroup, TcpState
+from auditor.kernel.diag import short_address, unix_name
+from auditor.model import BudgetHolding, Dropping, Kind, Listener, Peer, SharedDescriptions, SocketGroup, TcpState
 from auditor.sweep.bpf.processes import Table
 
 Holders = tuple[int, ...]
@@ -163,17 +163,47 @@ class Holdings:
                     accepted[port] += 1
         alike: defaultdict[tuple[int, str, bytes, int, int], list[tuple[Held, Holders]]] = defaultdict(list)
         for file, one in self._descriptions.items():
-            if one.flags & records.LISTENS:
+            if one.flags & records.LISTENS and one.socket == records.TCP:
                 address = short_address(one.family, one.address)
                 name = "mptcp" if one.protocol == socket.IPPROTO_MPTCP else "tcp"
                 alike[one.netns, name, address, one.port, one.family].append((one, self.holders(file)))
                 self.heard.add((one.netns, address, one.port))
+        unix = (
+            Listener(
+                one.netns,
+                "unix",
+                unix_name(self._seen.names.get(file, b"")),
+                0,
+                self.holders(file),
+                one.queue,
+                one.backlog,
+            )
+            for file, one in self._descriptions.items()
+            if one.flags & records.LISTENS and one.socket != records.TCP
+        )
         at_port = Counter((netns, port, family) for netns, _, _, port, family in alike)
+        return (
+            *unix,
+            *(
+                # Where several addresses share a port their connections were counted together.
+                _listener(key, several, accepted.get(port) if at_port[port] == 1 else None)
+                for key, several in sorted(alike.items())
+                for port in [Port(key[0], key[3], key[4])]
+            ),
+        )
+
+    def dropping(self) -> tuple[Dropping, ...]:
+        """Return the UDP sockets that have dropped datagrams."""
         return tuple(
-            # Where several addresses share a port their connections were counted together.
-            _listener(key, several, accepted.get(port) if at_port[port] == 1 else None)
-            for key, several in sorted(alike.items())
-            for port in [Port(key[0], key[3], key[4])]
+            Dropping(
+                one.netns,
+                written(short_address(one.family, one.address)),
+                one.port,
+                self.holders(file),
+                one.drops,
+            )
+            for file, one in self._descriptions.items()
+            if one.flags & records.DROPS
         )
 
     @property
