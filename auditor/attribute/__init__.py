@@ -13,6 +13,8 @@ from auditor.attribute.sockets import netns_owners, sockets_by_owner
 from auditor.model import (
     BudgetHolding,
     CgroupTasks,
+    Dropping,
+    DropUsage,
     Gap,
     Listener,
     ListenerUsage,
@@ -83,6 +85,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
                 netns.conntrack,
                 netns.conntrack_max,
                 is_host=netns.inode == sample.host_netns,
+                time_wait_overflows=netns.time_wait_overflows,
             )
             for netns in sample.netns
         ),
@@ -92,6 +95,10 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         listeners=None
         if sample.listeners is None
         else tuple(_listener(one, owner_of, answers_for, starts) for one in sample.listeners),
+        dropping=tuple(
+            DropUsage(_youngest(one, owner_of, answers_for, starts), one.address, one.port, one.drops)
+            for one in sample.dropping
+        ),
         task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
         missing=sample.missing,
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
@@ -168,11 +175,17 @@ def _ports(sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mappi
 def _listener(
     one: Listener, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], starts: Mapping[int, int]
 ) -> ListenerUsage:
-    """Name who accepts: the youngest of all who hold the socket, for a service is younger than who passed it on."""
+    owner = _youngest(one, owner_of, answers_for, starts)
+    return ListenerUsage(owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops)
+
+
+def _youngest(
+    one: Listener | Dropping, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], starts: Mapping[int, int]
+) -> Owner:
+    """Name who reads: the youngest of all who hold the socket, for a service is younger than who passed it on."""
     holders = [pid for pid in one.holders or () if pid in owner_of]
     youngest = max(holders, key=lambda pid: (starts[pid], pid), default=None)
-    owner = answers_for.get(one.netns, HOST.owner) if youngest is None else owner_of[youngest]
-    return ListenerUsage(owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops)
+    return answers_for.get(one.netns, HOST.owner) if youngest is None else owner_of[youngest]
 
 
 def _task_limit(cgroup: CgroupTasks, processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> TaskLimit:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from auditor.evaluate import leaks
+from auditor.evaluate import drops, leaks
 from auditor.evaluate.causes import Causes
+from auditor.evaluate.drops import DROPS
 from auditor.evaluate.leaks import LEAKS
 from auditor.evaluate.limits import LIMITS, MOMENTARY, LimitRow
 from auditor.evaluate.rules import Policy, finding_id, judge, without_reading
@@ -21,7 +22,7 @@ from auditor.model import (
 )
 from auditor.remember import History, reading_id
 
-__all__ = ["LEAKS", "LIMITS", "MOMENTARY", "LimitRow", "Policy", "assess", "changes"]
+__all__ = ["DROPS", "LEAKS", "LIMITS", "MOMENTARY", "LimitRow", "Policy", "assess", "changes"]
 
 
 def assess(
@@ -50,12 +51,17 @@ def assess(
     history = history.follow(
         {reading_id(one): one for one in (*lasting, *(reading for _, reading in growing))}.values(), now
     )
+    dropped = [(row, one) for row in DROPS for one in row.read(usage)]
+    totals = {drops.key(row, one): one.total for row, one in dropped}
+    history = history.count(totals, now)
     causes = Causes.of_node(usage, history)
     found = [judge(row, reading, history, policy.of(row, reading), now) for row, reading in judged]
     found += [leaks.judge(row, reading, causes, now) for row, reading in growing]
+    found += [drops.judge(row, one, history, now) for row, one in dropped]
     findings = [finding for finding in found if finding]
     seen = [finding_id(row, reading) for row, reading in judged]
     seen += [leaks.finding_id(row, reading) for row, reading in growing]
+    seen += totals
     findings += without_reading(usage, history, [*seen, _INCOMPLETE])
     unjudged = _unjudged(readings, usage.gaps)
     unreadable = unjudged & policy.promised

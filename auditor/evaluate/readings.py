@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from auditor.model import (
     UNLIMITED,
+    Drops,
     Limit,
     ListenerUsage,
     NetnsUsage,
@@ -190,17 +191,53 @@ def listen_backlog(usage: NodeUsage) -> Iterator[Reading]:
 
 
 def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
-    where = endpoint(one.address, one.port)
-    identity = row.identity if row else None
-    key = _owner_key(row) if row else one.owner.kind.lower()
+    where, identity = address_of(one), row.identity if row else None
     return Reading(
         limit="listen-backlog",
-        key=f"{key}/{one.protocol}/{where}",
+        key=_listener_key(one),
         scope=f"{owner_name(one.owner, identity)} {where}",
         used=one.queue,
         maximum=one.backlog + 1,
         subject=Subject(one.owner, identity),
     )
+
+
+def address_of(one: ListenerUsage) -> str:
+    """Write where somebody listens."""
+    return bounded(f"unix:{one.address}", _PATH_BYTES) if one.protocol == "unix" else endpoint(one.address, one.port)
+
+
+def _listener_key(one: ListenerUsage) -> str:
+    return "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, one.protocol, address_of(one))))
+
+
+def listener_drops(usage: NodeUsage) -> Iterator[Drops]:
+    """What each listener has dropped. It is full, or the node is short of memory."""
+    rows = {row.owner: row for row in usage.owners}
+    for one in usage.listeners or ():
+        if one.drops:
+            identity = rows[one.owner].identity if one.owner in rows else None
+            scope = f"{owner_name(one.owner, identity)} {address_of(one)}"
+            yield Drops(_listener_key(one), scope, Subject(one.owner, identity), one.drops, one.queue, one.backlog + 1)
+
+
+def udp_drops(usage: NodeUsage) -> Iterator[Drops]:
+    """What each UDP socket has dropped."""
+    rows = {row.owner: row for row in usage.owners}
+    for one in usage.dropping:
+        identity = rows[one.owner].identity if one.owner in rows else None
+        where = endpoint(one.address, one.port)
+        key = "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, where)))
+        yield Drops(key, f"{owner_name(one.owner, identity)} {where}", Subject(one.owner, identity), one.drops)
+
+
+def time_wait_overflows(usage: NodeUsage) -> Iterator[Drops]:
+    """Connections that found no TIME_WAIT bucket, in each network namespace that has hardly one left."""
+    rows = {row.owner: row for row in usage.owners}
+    for netns in usage.netns:
+        if netns.time_wait_overflows is not None:
+            one = _of_netns("time-wait", netns, rows.get(netns.owner), netns.time_wait_buckets, netns.time_wait_max)
+            yield Drops(one.key, one.scope, one.subject, netns.time_wait_overflows, one.used, one.maximum)
 
 
 def ephemeral_ports(usage: NodeUsage) -> Iterator[Reading]:

@@ -1,7 +1,7 @@
 """What to change: the real knob, a value, what it buys, and whether anything must be restarted."""
 
-from auditor.model import OwnerKind, Reading
-from auditor.model.words import clean, count, limit
+from auditor.model import Drops, Limit, Owner, OwnerKind, Reading
+from auditor.model.words import clean, count, limit, owner_name
 
 _CAP_PODS = "podPidsLimit in the kubelet's configuration caps what one pod may take"
 _PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
@@ -192,9 +192,33 @@ def neighbours(reading: Reading) -> str:
 
 def listen_backlog(reading: Reading) -> str:
     """The backlog of listen(), which net.core.somaxconn of that network namespace caps when it is called."""
-    backlog = reading.maximum - 1 if isinstance(reading.maximum, int) else None
+    if "/unix/" in reading.key:
+        return "accept faster (more workers, no blocking call between two accepts), or a longer backlog in listen()"
+    return _accept_faster(reading.maximum, reading.subject.owner)
+
+
+def listen_queue_full(drops: Drops) -> str:
+    """The same."""
+    return _accept_faster(drops.maximum, drops.subject.owner)
+
+
+def time_wait_overflow(drops: Drops) -> str:
+    """net.ipv4.tcp_max_tw_buckets of that namespace, or fewer connections."""
+    return _more_buckets(drops.maximum, drops.subject.owner)
+
+
+def udp_receive_drops(drops: Drops) -> str:
+    """SO_RCVBUF, which net.core.rmem_max caps; it is the host's in every network namespace."""
+    return (
+        f"let {owner_name(drops.subject.owner, drops.subject.identity)} read faster (more threads, SO_REUSEPORT), or give "
+        "its socket a larger SO_RCVBUF, which net.core.rmem_max of the host caps (at once; the program sets it when it "
+        "opens the socket); a program that sets none has net.core.rmem_default"
+    )
+
+
+def _accept_faster(maximum: Limit, owner: Owner | None) -> str:
+    backlog = maximum - 1 if isinstance(maximum, int) else None
     wanted = _doubled(backlog, 1024)
-    owner = reading.subject.owner
     somaxconn = f"net.core.somaxconn={wanted}"
     if owner is not None and owner.kind is OwnerKind.POD:
         somaxconn = f"{somaxconn} of the pod (securityContext.sysctls)"
@@ -242,8 +266,12 @@ def ephemeral_ports(reading: Reading) -> str:
 
 def time_wait(reading: Reading) -> str:
     """net.ipv4.tcp_max_tw_buckets of that namespace."""
-    wanted = _doubled(reading.maximum, 16_384)
-    where = "in the pod's network namespace" if reading.subject.owner else "on the host"
+    return _more_buckets(reading.maximum, reading.subject.owner)
+
+
+def _more_buckets(maximum: Limit, owner: Owner | None) -> str:
+    wanted = _doubled(maximum, 16_384)
+    where = "in the pod's network namespace" if owner else "on the host"
     return (
         f"reuse connections (keep-alive, a pool), or sysctl -w net.ipv4.tcp_max_tw_buckets={wanted} {where} "
         "(takes effect at once; beyond the limit the kernel closes connections without TIME_WAIT)"

@@ -1,9 +1,9 @@
 """One sentence a finding: who, how much of what, and what happens next."""
 
 from auditor.evaluate.causes import Cause
-from auditor.model import Kind, Reading
+from auditor.model import Drops, Kind, Reading
 from auditor.model.words import clean, count, duration, endpoint, limit, owner_name
-from auditor.remember import Trend
+from auditor.remember import Rate, Trend
 
 _PER_MINUTE, _PER_HOUR, _PER_DAY = 60, 3600, 86_400
 
@@ -211,7 +211,36 @@ def listen_backlog(reading: Reading) -> str:
     )
 
 
-def _share(reading: Reading) -> str:
+def listen_queue_full(drops: Drops, rate: Rate) -> str:
+    """Who drops how many connections."""
+    owner, _, where = drops.scope.rpartition(" ")
+    return (
+        f"{owner} drops connections to {where}, {_pace(rate)}: {_share(drops)} wait to be accepted, and who is dropped "
+        "tries again after 1 s, 3 s, 7 s"
+    )
+
+
+def time_wait_overflow(drops: Drops, rate: Rate) -> str:
+    """Where TIME_WAIT is skipped."""
+    return (
+        f"{drops.scope} closes connections without TIME_WAIT, {_pace(rate)}, for {_share(drops)} buckets are taken; a late "
+        "segment may then end up in a new connection"
+    )
+
+
+def udp_receive_drops(drops: Drops, rate: Rate) -> str:
+    """Who drops how many datagrams."""
+    owner, _, where = drops.scope.rpartition(" ")
+    return f"{owner} drops datagrams to {where}, {_pace(rate)}: its receive buffer is full when they come"
+
+
+def _pace(rate: Rate) -> str:
+    per_minute = rate.per_second * _PER_MINUTE
+    pace = f"{count(round(per_minute))}/min" if per_minute >= 1 else f"{count(rate.lost)} in all"
+    return f"{pace} for {duration(rate.at - rate.since)}"
+
+
+def _share(reading: Reading | Drops) -> str:
     used = "an unknown number" if reading.used is None else count(reading.used)
     return f"{used} of {limit(reading.maximum)}"
 

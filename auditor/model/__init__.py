@@ -8,7 +8,7 @@ Every figure is `int | None`: `None` is unknown and is never shown as zero.
 
 from auditor.model.assessment import Assessment, NodeInfo, Peak, Verdict
 from auditor.model.figures import UNLIMITED, Limit, Unlimited, percent
-from auditor.model.finding import Change, Event, Finding, Reading, Severity, Share, Subject
+from auditor.model.finding import Change, Drops, Event, Finding, Reading, Severity, Share, Subject
 from auditor.model.gap import Gap
 from auditor.model.sample import (
     BudgetHolding,
@@ -31,6 +31,7 @@ from auditor.model.sample import (
 )
 from auditor.model.usage import (
     ContainerUsage,
+    DropUsage,
     ListenerUsage,
     NetnsUsage,
     NodeTotals,
@@ -54,7 +55,9 @@ __all__ = [
     "CgroupTasks",
     "Change",
     "ContainerUsage",
+    "DropUsage",
     "Dropping",
+    "Drops",
     "Event",
     "Finding",
     "Gap",

@@ -85,6 +85,26 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Drops:
+    """What a counter of the kernel says was dropped so far, in one scope.
+
+    Attributes:
+        key: stable identity of the scope.
+        scope: the same for a person.
+        total: since the kernel began to count.
+        used: how full is what drops, where that is known.
+        maximum: its size.
+    """
+
+    key: str
+    scope: str
+    subject: Subject
+    total: int
+    used: int | None = None
+    maximum: Limit = None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """Something that is wrong or soon will be.
 

@@ -165,6 +165,7 @@ class NetnsUsage:
     conntrack: int | None = None
     conntrack_max: Limit = None
     is_host: bool = False
+    time_wait_overflows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ class UserUsage:
 
 @dataclass(frozen=True, slots=True)
 class ListenerUsage:
-    """A TCP address that is listened on, and who accepts from it."""
+    """An address that is listened on, and who accepts from it; of a UNIX socket the port is 0."""
 
     owner: Owner
     protocol: str
@@ -214,6 +215,16 @@ class ListenerUsage:
     def percent(self) -> int:
         """Share of the accept queue in use. It is full at one more than the backlog."""
         return percent(self.queue, self.backlog + 1) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class DropUsage:
+    """A UDP socket that has dropped datagrams, and who reads from it."""
+
+    owner: Owner
+    address: str
+    port: int
+    drops: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,6 +288,7 @@ class NodeUsage:
     users: tuple[UserUsage, ...] = ()
     pools: tuple[PoolUsage, ...] = ()
     listeners: tuple[ListenerUsage, ...] | None = None
+    dropping: tuple[DropUsage, ...] = ()
     task_limits: tuple[TaskLimit, ...] = ()
     missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

@@ -217,15 +217,15 @@ class Finding(_Shape):
 
 
 class Listener(_Shape):
-    """A TCP address that is listened on."""
+    """An address that is listened on."""
 
     kind: OwnerWord = Field(description="Kind of owner.")
     namespace: Name | None = Field(None, description="Pods.")
     name: Name | None = Field(None, description="Absent when only the uid is known.")
     uid: Name | None = Field(None, description="Pods.")
-    address: Name = Field(description="Local address; 0.0.0.0 or :: for all.")
-    port: Count = Field(description="Local port.")
-    protocol: Name = Field(description="tcp or mptcp.")
+    address: Name = Field(description="Local address; 0.0.0.0 or :: for all; of a UNIX socket its path or @name.")
+    port: Count = Field(description="Local port; 0 of a UNIX socket.")
+    protocol: Name = Field(description="tcp, mptcp or unix.")
     connections: Count | None = Field(None, description="Established connections at this address.")
     queue: Count = Field(description="Connections waiting to be accepted.")
     backlog: Count = Field(description="The queue is full at one more.")

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from inspect import getdoc
 from typing import Any
 
-from auditor.evaluate import LEAKS, LIMITS
+from auditor.evaluate import DROPS, LEAKS, LIMITS
 from auditor.evaluate.leaks import WARNING_PERCENT, WARNING_SECONDS
 from auditor.evaluate.limits import URGENT_PERCENT, LimitRow
 from auditor.evaluate.rules import HYSTERESIS_POINTS
 from auditor.publish.crd import definition, schema
 from auditor.publish.object import GROUP, KIND, PLURAL, VERSION
+from auditor.remember.rate import SUSTAINED_SWEEPS
 
 _HEAD = f"""\
 # Reference
@@ -128,6 +129,13 @@ def _rules() -> Iterator[str]:
             "back.\n"
         )
         yield f"To change: {getdoc(leak.remedy)}\n"
+    for drop in DROPS:
+        yield f"### {drop.rule}\n"
+        yield (
+            f"{_sentence(drop.title)} Warning once the counter moved in {SUSTAINED_SWEEPS} sweeps, with fewer quiet ones in "
+            f"between; closes after {SUSTAINED_SWEEPS} quiet ones.\n"
+        )
+        yield f"To change: {getdoc(drop.remedy)}\n"
     yield "### AuditIncomplete\n"
     yield (
         "A limit that this installation promises to read could not be read, so the verdict is Unknown unless something "

@@ -8,7 +8,8 @@ were. Findings and peaks are restored from the node's own object at start; growt
 from auditor.remember.composition import Composition
 from auditor.remember.history import History, reading_id
 from auditor.remember.peaks import PeakWindow
+from auditor.remember.rate import Rate
 from auditor.remember.series import Series
 from auditor.remember.trend import Trend
 
-__all__ = ["Composition", "History", "PeakWindow", "Series", "Trend", "reading_id"]
+__all__ = ["Composition", "History", "PeakWindow", "Rate", "Series", "Trend", "reading_id"]

@@ -7,6 +7,7 @@ from typing import TypeVar
 from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, Reading
 from auditor.remember.composition import Composition
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
+from auditor.remember.rate import Rate
 from auditor.remember.series import Series
 from auditor.remember.trend import Trend, follow
 
@@ -14,6 +15,7 @@ K = TypeVar("K")
 
 _FORGET_SECONDS = 3600.0
 _SERIES_MAX = 2_000  # some five kilobytes each after a day
+_RATES_MAX = 2_000
 _PEAKS_MAX = 4_000  # scopes come and go with pods; the oldest go first
 
 
@@ -34,6 +36,7 @@ class History:
         series: figures whose growth is watched, by reading.
         trends: those that grow.
         compositions: what the descriptors of each owner were.
+        rates: of counters that should stand still.
     """
 
     findings: Mapping[str, Finding] = field(default_factory=dict)
@@ -43,6 +46,7 @@ class History:
     series: Mapping[str, Series] = field(default_factory=dict)
     trends: Mapping[str, Trend] = field(default_factory=dict)
     compositions: Mapping[Owner, Composition] = field(default_factory=dict)
+    rates: Mapping[str, Rate] = field(default_factory=dict)
 
     @classmethod
     def restored(
@@ -118,6 +122,14 @@ class History:
             if trend:
                 trends[key] = trend
         return replace(self, series=series, trends=trends)
+
+    def count(self, totals: Mapping[str, int], now: float) -> "History":
+        """Return the history with one more value of each counter. One that was not read for an hour is forgotten."""
+        rates = {key: rate for key, rate in self.rates.items() if now - rate.at < _FORGET_SECONDS}
+        for key, total in totals.items():
+            if key in rates or len(rates) < _RATES_MAX:
+                rates[key] = rates[key].observe(total, now) if key in rates else Rate(total, now)
+        return replace(self, rates=rates)
 
     def conclude(self, findings: Iterable[Finding], readings: Iterable[Reading]) -> "History":
         """Return the history that the next sweep starts from."""

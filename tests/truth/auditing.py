@@ -1,5 +1,6 @@
 """Auditing the live kernel, and asking what came of one limit."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from truth.sources import sweep
@@ -15,9 +16,14 @@ def pod(uid: str) -> Owner:
     return Owner(OwnerKind.POD, uid)
 
 
-def audit(sweeps: int = 1, policy: Policy | None = None) -> tuple[NodeUsage, Assessment]:
+def audit(
+    sweeps: int = 1, policy: Policy | None = None, between: Callable[[], object] = lambda: None
+) -> tuple[NodeUsage, Assessment]:
+    """Audit so many times, half a minute apart as far as the rules know, and do something after each sweep."""
     history = History()
     for turn in range(sweeps):
+        if turn:
+            between()
         usage = attribute(sweep(ProcRoot()), {})
         assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
     return usage, assessment

@@ -208,6 +208,45 @@ def test_listeners(start: Start, uid: str) -> None:
     assert "net.core.somaxconn=1024 of the pod" in finding.remedy
 
 
+def test_a_full_queue_of_every_kind(start: Start, uid: str) -> None:
+    truth = start("listeners", uid, 10, "all")
+    usage, assessment = audit(sweeps=2)
+    found = {one.port or one.address: one for one in usage.listeners or () if one.owner == pod(uid)}
+    for name, protocol, address in (
+        ("six", "tcp", "::1"),
+        ("dual", "tcp", "::"),
+        ("shared", "tcp", "127.0.0.1"),
+        ("path", "unix", truth["path"]),
+        ("abstract", "unix", truth["abstract"]),
+    ):
+        one = found[truth[name]]
+        assert (one.protocol, one.address, one.queue, one.backlog, one.percent) == (protocol, address, 3, 2, 100), name
+    assert found[truth["shared"]].connections == 6, "two sockets of one address are one listener"
+    assert (found[truth["shared"]].drops or 0) > 0
+    scopes = {finding.scope for finding in findings(assessment, "listen-backlog")}
+    assert scopes >= {
+        f"pod {uid} [::1]:{truth['six']}",
+        f"pod {uid} [::]:{truth['dual']}",
+        f"pod {uid} 127.0.0.1:7777",
+        f"pod {uid} unix:{truth['path']}",
+        f"pod {uid} unix:{truth['abstract']}",
+    }
+
+
+def test_what_is_dropped_sweep_after_sweep_is_told_and_a_total_is_not(start: Start, uid: str) -> None:
+    truth = start("listeners", uid, 10)
+    rules = {"ListenQueueFull", "UDPReceiveDrops"}
+    truth["tell"]("try\n")
+    assert not rules & {finding.rule for finding in audit(sweeps=5)[1].findings}, "what was dropped once is the past"
+    assessment = audit(sweeps=4, between=lambda: truth["tell"]("try\n"))[1]
+    found = {finding.rule: finding for finding in assessment.findings if finding.rule in rules}
+    queue, datagrams = found["ListenQueueFull"], found["UDPReceiveDrops"]
+    assert queue.message.startswith(f"pod {uid} drops connections to 127.0.0.1:{truth['busy']}, ")
+    assert (queue.used, queue.maximum, queue.subject.owner) == (10, 10, pod(uid))
+    assert f" drops datagrams to 127.0.0.1:{truth['deaf']}, " in datagrams.message
+    assert "SO_RCVBUF" in datagrams.remedy
+
+
 def test_a_listener_below_its_mark_or_full_for_a_moment_is_silent(start: Start, uid: str) -> None:
     start("listeners", uid, 7)
     assert not findings(audit(sweeps=2)[1], "listen-backlog")

@@ -1,5 +1,11 @@
-"""A pod in a network namespace of its own with a listener that accepts too little, one of MPTCP and an idle one."""
+"""A pod in a network namespace of its own with listeners that accept too little.
 
+Takes the pod's uid, how many wait at the first, and perhaps `all`: then one of each kind is full. Told anything, it lets
+further clients try the first and a datagram socket overflow.
+"""
+
+import atexit
+import os
 import socket
 import sys
 from contextlib import suppress
@@ -43,5 +49,50 @@ with suppress(OSError):
     multipath = listener(socket.AF_INET6, "::", IPPROTO_MPTCP, 16)
     kept += connect(multipath, 4) + connect(multipath, 1, socket.AF_INET6)
     rows["mptcp"] = multipath.getsockname()[1]
-proto.ready(netns=inode, accepted=ACCEPTED, waiting=waiting, backlog=BACKLOG, **rows)
-proto.wait()
+full: dict[str, int | str] = {}
+if sys.argv[3:] == ["all"]:
+    six = listener(socket.AF_INET6, "::1", backlog=2)
+    dual = listener(socket.AF_INET6, "::", backlog=2)
+    kept += [six, dual, *connect(six, 3, socket.AF_INET6), *connect(dual, 2), *connect(dual, 1, socket.AF_INET6)]
+    shared = [socket.socket() for _ in range(2)]
+    for one in shared:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", 7777))
+        one.listen(2)
+    for _ in range(40):  # the kernel spreads them; what is dropped tries again
+        late = socket.socket()
+        late.settimeout(0)
+        with suppress(BlockingIOError):
+            late.connect(("127.0.0.1", 7777))
+        kept.append(late)
+    local, abstract = f"/tmp/sockaudit-truth-{os.getpid()}", f"\0sockaudit-{os.getpid()}"
+    atexit.register(os.unlink, local)
+    for path in (local, abstract):
+        unix = socket.socket(socket.AF_UNIX)
+        unix.bind(path)
+        unix.listen(2)
+        kept.append(unix)
+        for _ in range(3):
+            kept.append(socket.socket(socket.AF_UNIX))
+            kept[-1].connect(path)
+    kept += shared
+    full = {"six": six.getsockname()[1], "dual": dual.getsockname()[1], "shared": 7777, "path": local}
+    full["abstract"] = f"@{abstract[1:]}"
+deaf = socket.socket(type=socket.SOCK_DGRAM)
+deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
+deaf.bind(("127.0.0.1", 0))
+speaker = socket.socket(type=socket.SOCK_DGRAM)
+proto.ready(
+    netns=inode, accepted=ACCEPTED, waiting=waiting, backlog=BACKLOG, deaf=deaf.getsockname()[1], **rows, **full
+)
+for _line in sys.stdin:
+    for _ in range(LATE):
+        late = socket.socket()
+        late.settimeout(0)
+        with suppress(BlockingIOError):
+            late.connect(busy.getsockname())
+        kept.append(late)
+    for _ in range(100):
+        speaker.sendto(bytes(500), deaf.getsockname())
+    sys.stdout.write("tried\n")
+    sys.stdout.flush()
