@@ -18,6 +18,7 @@ from auditor.model import (
     Gap,
     Listener,
     ListenerUsage,
+    Netns,
     NetnsUsage,
     NodeSample,
     NodeTotals,
@@ -58,6 +59,12 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     rows: dict[Owner, list[Process]] = defaultdict(list)
     for process in sample.processes:
         rows[owner_of[process.pid]].append(process)
+    addresses = {
+        address: owner
+        for owner in rows
+        if owner.kind is OwnerKind.POD and owner.id in directory
+        for address in directory[owner.id].addresses
+    }
     with_own_netns = {owner for netns, owner in answers_for.items() if netns != sample.host_netns}
     owners = tuple(
         owner_usage(
@@ -84,6 +91,8 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
                 netns.time_wait_max,
                 netns.conntrack,
                 netns.conntrack_max,
+                netns.flows,
+                _trackers(netns, addresses),
                 is_host=netns.inode == sample.host_netns,
                 time_wait_overflows=netns.time_wait_overflows,
             )
@@ -156,6 +165,19 @@ def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, O
     for inode, number in pool.by_netns.items():
         takers[answers_for.get(inode, HOST.owner)] += number
     return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+
+
+def _trackers(netns: Netns, addresses: Mapping[str, Owner]) -> Mapping[Owner, int]:
+    """Share out tracked connections by the pods at their ends."""
+    flows = netns.flows
+    if flows is None or not flows.sampled or netns.conntrack is None:
+        return {}
+    seen: Counter[Owner] = Counter()
+    for source, answering, number in flows.ends:
+        owner = addresses.get(source) or addresses.get(answering)
+        if owner:
+            seen[owner] += number
+    return {owner: round(number * netns.conntrack / flows.sampled) for owner, number in seen.items()}
 
 
 def _ports(sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> Iterator[PortUsage]:

@@ -1,6 +1,7 @@
 """How each limit is read from a node's usage: one function a limit, named after it."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from auditor.model import (
     UNLIMITED,
@@ -293,8 +294,18 @@ def time_wait(usage: NodeUsage) -> Iterator[Reading]:
 
 def conntrack(usage: NodeUsage) -> Iterator[Reading]:
     """Tracked connections of each network namespace: the one maximum binds every namespace by itself."""
-    if "conntrack" not in usage.missing:
-        yield from _per_netns("conntrack", usage, lambda netns: (netns.conntrack, netns.conntrack_max))
+    if "conntrack" in usage.missing:
+        return
+    rows = {row.owner: row for row in usage.owners}
+    looked = {_netns_scope(netns, rows): netns for netns in usage.netns if netns.flows}
+    for reading in _per_netns("conntrack", usage, lambda netns: (netns.conntrack, netns.conntrack_max)):
+        netns = looked.get(reading.scope)
+        if netns is None:
+            yield reading
+            continue
+        trackers = netns.trackers
+        shares = _greatest(usage.owners, lambda row, trackers=trackers: trackers.get(row.owner))  # type: ignore[misc]
+        yield replace(reading, flows=netns.flows, consumers=shares)
 
 
 def _per_netns(
@@ -331,11 +342,18 @@ def _of_netns(limit: str, netns: NetnsUsage, row: OwnerUsage | None, used: int |
     return Reading(
         limit=limit,
         key=f"netns/{_netns_key(netns, row)}",
-        scope=owner_name(netns.owner, row.identity) if row is not None and own else _netns_name(netns),
+        scope=_netns_scope(netns, {netns.owner: row} if row else {}),
         used=used,
         maximum=maximum,
         subject=Subject(netns.owner, row.identity) if row is not None and own else Subject(),
     )
+
+
+def _netns_scope(netns: NetnsUsage, rows: Mapping[Owner, OwnerUsage]) -> str:
+    row = rows.get(netns.owner)
+    if row is None or netns.owner.kind is OwnerKind.HOST:
+        return _netns_name(netns)
+    return owner_name(netns.owner, row.identity)
 
 
 def _netns_key(netns: NetnsUsage, row: OwnerUsage | None) -> str:

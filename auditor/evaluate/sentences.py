@@ -1,10 +1,11 @@
 """One sentence a finding: who, how much of what, and what happens next."""
 
 from auditor.evaluate.causes import Cause
-from auditor.model import Drops, Kind, Reading
+from auditor.model import Drops, Flows, Kind, Reading
 from auditor.model.words import clean, count, duration, endpoint, limit, owner_name
 from auditor.remember import Rate, Trend
 
+_WORTH_NAMING = 10  # percent of tracked connections
 _PER_MINUTE, _PER_HOUR, _PER_DAY = 60, 3600, 86_400
 
 
@@ -198,8 +199,19 @@ def conntrack(reading: Reading) -> str:
     """Tracked connections of a namespace."""
     return (
         f"{reading.scope} tracks {_share(reading)} connections{_use(reading)}; at the limit the first packet of a new "
-        'connection is dropped ("nf_conntrack: table full")'
+        f'connection is dropped ("nf_conntrack: table full"){_tracked(reading.flows)}'
     )
+
+
+def _tracked(flows: Flows | None) -> str:
+    """As in `. 62 % are TIME_WAIT; 40 % go to 10.0.0.10:53 (udp)`."""
+    if flows is None or not flows.sampled or not flows.states or not flows.destinations:
+        return ""
+    state, many = flows.states[0]
+    address, port, protocol, number = flows.destinations[0]
+    most = f". {100 * many // flows.sampled} % are {state}"
+    percent = 100 * number // flows.sampled
+    return f"{most}; {percent} % go to {endpoint(address, port)} ({protocol})" if percent >= _WORTH_NAMING else most
 
 
 def listen_backlog(reading: Reading) -> str:

@@ -34,7 +34,7 @@ class Layout(Protocol):
         """Unpack one message, which is whole and at least `size` long."""
 
 
-def dump(protocol: int, kind: int, body: bytes, layout: Layout) -> list[Row]:
+def dump(protocol: int, kind: int, body: bytes, layout: Layout, most: int | None = None) -> list[Row]:
     """Ask for a dump in the calling thread's network namespace.
 
     Nothing stays open: a netlink socket would keep the namespace alive after its pod.
@@ -44,18 +44,19 @@ def dump(protocol: int, kind: int, body: bytes, layout: Layout) -> list[Row]:
         kind: type of the request.
         body: what follows the header of the request.
         layout: of each message.
+        most: messages after which to stop, once the datagram they are in is read; `None` for all.
 
     Raises:
         Absent: the kernel cannot. Denied: refused by a filter. Malformed: any other failure.
     """
     for _ in range(_TRIES):
-        rows, torn = _dump_once(protocol, kind, body, layout)
+        rows, torn = _dump_once(protocol, kind, body, layout, most)
         if not torn:
             return rows
     raise Malformed("netlink: the dump was interrupted each time")
 
 
-def _dump_once(protocol: int, kind: int, body: bytes, layout: Layout) -> tuple[list[Row], bool]:
+def _dump_once(protocol: int, kind: int, body: bytes, layout: Layout, most: int | None) -> tuple[list[Row], bool]:
     rows: list[Row] = []
     done = torn = False
     try:
@@ -64,7 +65,7 @@ def _dump_once(protocol: int, kind: int, body: bytes, layout: Layout) -> tuple[l
             header = HEADER.pack(HEADER.size + len(body), kind, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0)
             netlink.send(header + body)
             buffer = bytearray(_RECEIVE_BYTES)
-            while not done:
+            while not done and (most is None or len(rows) < most):
                 size = netlink.recv_into(buffer)
                 done, interrupted = parse(memoryview(buffer)[:size], layout, rows)
                 torn |= interrupted

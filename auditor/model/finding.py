@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from auditor.model.figures import Limit, percent
-from auditor.model.sample import PortUse
+from auditor.model.sample import Flows, PortUse
 from auditor.model.usage import Owner, PodIdentity, ProcessUse
 
 
@@ -61,6 +61,7 @@ class Reading:
         subject: whom a finding would be about.
         consumers: who takes the pool, the greatest first.
         affected: who fails next.
+        flows: what is tracked, of a reading of conntrack.
         ports: what a reading of ephemeral ports is about.
         peer: name of the pod at the other end, where it is one of this node.
     """
@@ -75,6 +76,7 @@ class Reading:
     pressure: int | None = None
     consumers: tuple[Share, ...] = ()
     affected: tuple[Share, ...] = ()
+    flows: Flows | None = None
     ports: PortUse | None = None
     peer: str = ""
 

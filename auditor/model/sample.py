@@ -154,6 +154,23 @@ class SharedDescriptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Flows:
+    """Tracked connections of one namespace, a fair sample of them where there are many.
+
+    Attributes:
+        sampled: how many were looked at.
+        ends: who began them, who answers, and how many there are; the most frequent.
+        destinations: whom they were meant for (address, port, "tcp", "udp" or the number) and how many.
+        states: of TCP, and the names of other protocols.
+    """
+
+    sampled: int
+    ends: tuple[tuple[str, str, int], ...]
+    destinations: tuple[tuple[str, int, str, int], ...]
+    states: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Netns:
     """One network namespace.
 
@@ -165,6 +182,7 @@ class Netns:
             `None` where nobody looked, as they were not.
         conntrack: entries of nf_conntrack in this namespace; `None` where it was not read, or is not loaded.
         conntrack_max: net.netfilter.nf_conntrack_max, which binds each namespace by itself.
+        flows: what is tracked; `None` where nobody looked.
         tcp_in_use: TCP sockets in the hash tables, v4 and v6; TIME_WAIT not included.
         dumped: whether its TCP and UDP sockets were listed one by one (or are known to be none).
     """
@@ -175,6 +193,7 @@ class Netns:
     time_wait_overflows: int | None = None
     conntrack: int | None = None
     conntrack_max: Limit = None
+    flows: Flows | None = None
     tcp_in_use: int | None = None
     dumped: bool = False
 

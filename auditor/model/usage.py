@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from auditor.model.figures import Limit, percent
 from auditor.model.gap import Gap
-from auditor.model.sample import Kind, NodeFacts, Peer, PortUse, TcpState
+from auditor.model.sample import Flows, Kind, NodeFacts, Peer, PortUse, TcpState
 
 LOWEST_GIVEN_LIMIT = 64
 """No runtime or service manager gives less than this many descriptors; sandboxed helpers give themselves less."""
@@ -156,7 +156,11 @@ class OwnerUsage:
 
 @dataclass(frozen=True, slots=True)
 class NetnsUsage:
-    """One network namespace and the owner who answers for it."""
+    """One network namespace and the owner who answers for it.
+
+    `trackers`: tracked connections of each pod, which it began or, if no pod of this node did, answers; scaled up from
+    the sample.
+    """
 
     inode: int
     owner: Owner
@@ -164,6 +168,8 @@ class NetnsUsage:
     time_wait_max: Limit
     conntrack: int | None = None
     conntrack_max: Limit = None
+    flows: Flows | None = None
+    trackers: Mapping[Owner, int] = field(default_factory=dict)
     is_host: bool = False
     time_wait_overflows: int | None = None
 

@@ -12,6 +12,7 @@ from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import Gap, Netns, PortUse
+from auditor.sweep import flows
 from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
 from auditor.sweep.inside import Dump, Seen, conntrack_from_outside, reaches, reaches_udp, recorded
@@ -21,6 +22,7 @@ from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
+_TRACKERS = frozenset({"cilium-agent"})  # they track connections in eBPF maps
 _NEARLY_FULL = 0.9  # of the TIME_WAIT buckets
 _DOORS = 4  # members of a namespace through which it is tried to be read or entered
 
@@ -56,9 +58,7 @@ class Dumps:
 
     def netns(self) -> Iterator[Netns]:
         """Return them as facts. One that does not show its maximum of connections has the host's, as all have."""
-        maximum = next(
-            (dump.conntrack[1] for dump in self.inside.values() if dump.conntrack and dump.conntrack[1]), None
-        )
+        tracked = {inode: (entries, maximum) for inode, entries, maximum in _tracked(self.inside)}
         for inode, counter in sorted(self.counters.items()):
             dump = self.inside.get(inode, Dump())
             yield Netns(
@@ -66,9 +66,10 @@ class Dumps:
                 time_wait_buckets=counter.time_wait if counter else None,
                 time_wait_max=dump.time_wait_max,
                 time_wait_overflows=self.overflows.get(inode),
+                flows=dump.flows,
                 tcp_in_use=counter.tcp if counter else None,
-                conntrack=dump.conntrack[0] if dump.conntrack else None,
-                conntrack_max=(dump.conntrack[1] or maximum) if dump.conntrack else None,
+                conntrack=tracked[inode][0] if inode in tracked else None,
+                conntrack_max=tracked[inode][1] if inode in tracked else None,
                 dumped=dump.whole,
             )
 
@@ -123,6 +124,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             losses,
             with_unix=bool(holdings.holders_of),
             with_pools=inode in (own, host),
+            memory=spare.memory,
             known=known.get(inode) or assumed.get(inode),
             seen=seen.get(inode),
         )
@@ -137,7 +139,8 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             if tcp is not None
         }
 
-    unentered = spared({inode: range_ for inode, range_ in ranges.items() if inode not in (own, host)})
+    home = {own, host} | spare.memory.tracking
+    unentered = spared({inode: range_ for inode, range_ in ranges.items() if inode not in home})
     entered = [(inode, paths) for inode, paths in (doors | pinned).items() if inode not in unentered]
     visits, seconds = netns.visit(entered, look, own=own)
     # Where nobody may enter, what is seen from outside may still be all there is to know, but for reserved ports.
@@ -151,6 +154,9 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     for inode, dump in unentered.items():
         conntrack = conntrack_from_outside(root, members[inode], losses) if tracking else None
         inside[inode] = replace(dump, conntrack=conntrack)
+    spare.memory.remember_tracking(
+        inode for inode, entries, maximum in _tracked(inside) if flows.near(entries, maximum)
+    )
     found, more_seconds = look_closer(_pools(inside, host, losses), doors, own)
     spare.memory.keep_namespaces(prints, {inode: dump.tcp for inode, dump in inside.items() if dump.tcp})
     ages = [dump.age for inode, dump in known.items() if inode in inside]
@@ -161,7 +167,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             *_gaps(visits, pinned),
             *stale("stale-sockets", "states, queues and ports of TCP in namespaces that change little", ages),
             *_assumptions(assumed.keys() & inside.keys()),
-            *_untracked(inside.get(host or 0)),
+            *_untracked(inside.get(host or 0), rows),
         ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
@@ -192,6 +198,14 @@ def _overflows(
                 losses.count("net/netstat", error)
             break
     return overflows
+
+
+def _tracked(inside: Mapping[int, Dump]) -> Iterator[tuple[int, int, int | None]]:
+    """Yield the entries of each namespace and their maximum, which is the same in all and does not show in all."""
+    maximum = next((dump.conntrack[1] for dump in inside.values() if dump.conntrack and dump.conntrack[1]), None)
+    for inode, dump in inside.items():
+        if dump.conntrack:
+            yield inode, dump.conntrack[0], dump.conntrack[1] or maximum
 
 
 def _remainders(
@@ -368,8 +382,11 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
     yield Gap("netns-sockets", detail, len(errors), OF_NAMESPACES)
 
 
-def _untracked(host: Dump | None) -> Iterator[Gap]:
+def _untracked(host: Dump | None, rows: Iterable[Row]) -> Iterator[Gap]:
     """Say that an empty nf_conntrack is no sign of health: connections may be tracked elsewhere."""
-    if host is not None and not (host.conntrack and host.conntrack[0]):
+    if any(row.command in _TRACKERS for row in rows):
+        detail = "Cilium runs here and tracks connections in eBPF maps of its own (bpf.ctMax): those do not show"
+        yield Gap("conntrack-ebpf", detail)
+    elif host is not None and not (host.conntrack and host.conntrack[0]):
         detail = "nf_conntrack tracks nothing in the host's network namespace; what eBPF (Cilium) tracks does not show"
         yield Gap("conntrack-empty", detail)

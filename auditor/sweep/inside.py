@@ -15,10 +15,10 @@ from auditor.kernel.procfs import net_stat, port_range, sysctl
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
-from auditor.model import PortUse, TcpState
-from auditor.sweep import pools, ports
+from auditor.model import Flows, PortUse, TcpState
+from auditor.sweep import flows, pools, ports
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import End, Sockets, TcpDump
+from auditor.sweep.memory import End, Memory, Sockets, TcpDump
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
@@ -35,6 +35,7 @@ class Dump:
 
     Attributes:
         conntrack: entries of nf_conntrack and their maximum; `None` without it.
+        flows: tracked connections, where there are many.
         tcp: its sockets; `None` when this kernel cannot list them.
         udp: the same.
         listeners: TCP sockets that listen; `None` when this kernel cannot list them.
@@ -48,6 +49,7 @@ class Dump:
 
     time_wait_max: int | None = None
     conntrack: Conntrack | None = None
+    flows: Flows | None = None
     tcp: TcpDump | None = None
     udp: Sockets | None = None
     listeners: list[diag.Listener] | None = None
@@ -105,6 +107,7 @@ def look(  # noqa: PLR0913 - what is known beforehand
     *,
     with_unix: bool,
     with_pools: bool,
+    memory: Memory,
     known: TcpDump | None = None,
     seen: Seen | None = None,
 ) -> Dump:
@@ -136,6 +139,7 @@ def look(  # noqa: PLR0913 - what is known beforehand
     return Dump(
         sysctls.time_wait_max,
         sysctls.conntrack,
+        flows.look(netns, memory, losses) if sysctls.conntrack and flows.near(*sysctls.conntrack) else None,
         tcp,
         udp.sockets,
         listeners,
@@ -161,7 +165,7 @@ def reaches_udp(counter: Sockstat, range_: PortRange) -> bool:
 def spared(netns: int, seen: Seen, counter: Sockstat, tcp: TcpDump, range_: PortRange) -> Dump:
     """Say of a namespace what is known without entering it."""
     used = _tcp_ports(netns, counter, tcp, range_)
-    return Dump(seen.time_wait_max, None, tcp, Sockets(), [], range=range_, ports=used)
+    return Dump(seen.time_wait_max, tcp=tcp, udp=Sockets(), listeners=[], range=range_, ports=used)
 
 
 def recorded(root: ProcRoot, netns: int, counter: Sockstat | None, losses: Losses) -> Dump:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from auditor.kernel.bpf.records import Port
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
-from auditor.model import BudgetHolding, Gap, PortUse, SocketGroup, TcpState
+from auditor.model import BudgetHolding, Flows, Gap, PortUse, SocketGroup, TcpState
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -123,6 +123,8 @@ class Memory:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
+        tracking: namespaces that track many connections.
+        flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
         watching: by what is watched with and whose budget it is, how many watches there were and who had them.
     """
@@ -133,8 +135,15 @@ class Memory:
     ports: frozenset[Port] | None = None
     epolls: bool = False
     unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
+    flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
+    tracking: frozenset[int] = frozenset()
     ranges: dict[int, PortRange] = field(default_factory=dict)
     watching: dict[tuple[bytes, int], tuple[int, tuple[BudgetHolding, ...]]] = field(default_factory=dict)
+
+    def remember_tracking(self, inodes: Iterable[int]) -> None:
+        """Remember which namespaces track so many connections that they are worth a look, and forget the others."""
+        self.tracking = frozenset(inodes)
+        self.flows = {inode: known for inode, known in self.flows.items() if inode in self.tracking}
 
     def table(self, pid: int, start: int, fds: int | None) -> Listing | None:
         """Return what a process's table held, if it is the same process and has as many descriptors."""

@@ -1,14 +1,15 @@
 """Auditing the live kernel, and asking what came of one limit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from truth.sources import sweep
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
 from auditor.kernel.root import ProcRoot
-from auditor.model import Assessment, Finding, NodeUsage, Owner, OwnerKind, Reading
+from auditor.model import Assessment, Finding, NodeUsage, Owner, OwnerKind, PodIdentity, Reading
 from auditor.remember import History
 
 
@@ -17,14 +18,17 @@ def pod(uid: str) -> Owner:
 
 
 def audit(
-    sweeps: int = 1, policy: Policy | None = None, between: Callable[[], object] = lambda: None
+    sweeps: int = 1,
+    policy: Policy | None = None,
+    between: Callable[[], object] = lambda: None,
+    names: Mapping[str, PodIdentity] = MappingProxyType({}),
 ) -> tuple[NodeUsage, Assessment]:
     """Audit so many times, half a minute apart as far as the rules know, and do something after each sweep."""
     history = History()
     for turn in range(sweeps):
         if turn:
             between()
-        usage = attribute(sweep(ProcRoot()), {})
+        usage = attribute(sweep(ProcRoot()), names)
         assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
     return usage, assessment
 

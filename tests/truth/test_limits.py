@@ -14,7 +14,7 @@ from truth.auditing import audit, findings, pod, readings, sysctl
 from truth.starting import Start
 
 from auditor.evaluate import Policy
-from auditor.model import Severity
+from auditor.model import PodIdentity, Severity
 
 
 def test_aio(start: Start, uid: str) -> None:
@@ -103,14 +103,28 @@ def test_conntrack(start: Start, uid: str) -> None:
     maximum = sysctl("net/netfilter/nf_conntrack_max")
     if maximum > 300_000:
         pytest.skip("too many connections to make")
+    other = str(uuid.uuid4())
+    start("files", other, 1, 1)
+    below = start("conntrack", str(uuid.uuid4()), maximum * 45 // 100)
     truth = start("conntrack", uid, maximum * 78 // 100)
-    usage, assessment = audit(sweeps=2)
+    names = {
+        uid: PodIdentity("shop", "cart", uid, addresses=("127.0.0.3",)),
+        other: PodIdentity("shop", "greedy", other, addresses=("127.0.0.2",)),
+    }
+    usage, assessment = audit(sweeps=2, names=names)
+    assert {one.inode for one in usage.netns if one.flows} == {truth["netns"]}, "the others are not half full"
+    assert below["netns"] in {one.inode for one in usage.netns}
     (netns,) = (netns for netns in usage.netns if netns.inode == truth["netns"])
     assert (netns.owner, netns.conntrack, netns.conntrack_max) == (pod(uid), truth["tracked"], maximum)
     (finding,) = findings(assessment, "conntrack")
     assert (finding.subject.owner, finding.used, finding.severity) == (pod(uid), truth["tracked"], Severity.WARNING)
     assert f"net.netfilter.nf_conntrack_max={max(131_072, 1 << (2 * maximum - 1).bit_length())}" in finding.remedy
-    assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", f"pod {uid}"}
+    assert {one.scope for one in readings(assessment, "conntrack")} >= {"host", "shop/cart"}
+    shares = {share.owner: share.used or 0 for share in finding.consumers}
+    for owner, address in ((pod(uid), "127.0.0.3"), (pod(other), "127.0.0.2")):
+        assert abs(shares[owner] - truth["made"][address]) < truth["tracked"] * 0.03, "of a sample"
+    assert finding.consumers[0].owner == pod(other)
+    assert ". 100 % are udp" in finding.message
 
 
 def test_watches_and_keys_of_a_user(start: Start, uid: str, source: str) -> None:

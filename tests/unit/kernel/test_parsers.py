@@ -1,5 +1,6 @@
 """Every parser against what kernels write, what hostile processes make them write, and what no kernel writes."""
 
+import socket
 import struct
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kernel import recorded
 
-from auditor.kernel import diag, netlink, protocol
+from auditor.kernel import conntrack, diag, netlink, protocol
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
 from auditor.kernel.procfs import (
     cgroup,
@@ -23,13 +24,16 @@ from auditor.kernel.procfs import (
     maps,
     mountinfo,
     net_stat,
+    netstat,
     ns,
+    port_range,
     sockstat,
     stat,
     status,
     sysctl,
 )
 from auditor.model import UNLIMITED, Kind
+from auditor.sweep import flows
 
 STAT_TAIL = b" S 1 10 10 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 7 0 8154 4096 100 18446744073709551615 1 1"
 
@@ -148,6 +152,12 @@ MOUNTS = rb"""24 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
                 mountinfo.CgroupMount("/sys/fs/cgroup/a b", "/", frozenset({"rw", "pids"}), unified=False),
             ],
         ),
+        (port_range.parse_range, b"32768\t60999\n", (32_768, 60_999)),
+        (
+            lambda data: netstat.parse(data, b"TCPTimeWaitOverflow"),
+            b"TcpExt: SyncookiesSent TCPTimeWaitOverflow\nTcpExt: 3 17\nIpExt: InOctets\nIpExt: 9\n",
+            17,
+        ),
         (net_stat.parse_entries, recorded.NEIGHBOURS.format(count="0000002a").encode(), 42),
         (lambda text: ns.parse_net(text.decode()), b"net:[4026531840]", 4026531840),
     ],
@@ -165,6 +175,9 @@ PARSERS: dict[str, Callable[[bytes], object]] = {
     "file-nr": file_nr.parse,
     "loadavg": loadavg.parse_tasks,
     "sysctl": sysctl.parse_number,
+    "port range": port_range.parse_range,
+    "reserved ports": lambda data: port_range.parse_ports(data, 1, 65_535),
+    "netstat": lambda data: netstat.parse(data, b"TCPTimeWaitOverflow"),
     "sysctls": lambda data: sysctl.parse_numbers(data, 3),
     "maps": maps.parse_aio_events,
     "cgroupfs": cgroupfs.parse_pids_max,
@@ -368,7 +381,10 @@ def test_an_error_of_the_kernel_is_never_an_empty_dump(kind: int, code: int, err
         netlink.parse(control(kind, code), diag.INET_MESSAGE, [])
 
 
-@given(data=st.binary(max_size=400), layout=st.sampled_from([diag.INET_MESSAGE, diag.UNIX_MESSAGE, diag._WithDrops()]))
+LAYOUTS = [diag.INET_MESSAGE, diag.UNIX_MESSAGE, diag._WithDrops(), diag._WithNameAndQueue(), conntrack._Message()]
+
+
+@given(data=st.binary(max_size=400), layout=st.sampled_from(LAYOUTS))
 def test_any_datagram_parses_or_is_refused(data: bytes, layout: netlink.Layout) -> None:
     with suppress(Absent, Denied, Malformed):
         netlink.parse(data, layout, [])
@@ -419,8 +435,45 @@ def test_every_parser_is_fuzzed() -> None:
         mountinfo,
         key_users,
         net_stat,
+        netstat,
         ns,
+        port_range,
         sysctl,
     ]
     parsers = {(module.__name__, name) for module in modules for name in vars(module) if name.startswith("parse")}
     assert len(parsers) == len(PARSERS)
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def flow(source: str, state: int | None) -> bytes:
+    def one(kind: int, here: str, there: str, port: int) -> bytes:
+        ip = attribute(1, socket.inet_aton(here)) + attribute(2, socket.inet_aton(there))
+        protocol = attribute(1, b"\x06") + attribute(2, b"\x9c\x40") + attribute(3, port.to_bytes(2, "big"))
+        return attribute(kind | 0x8000, attribute(0x8001, ip) + attribute(0x8002, protocol))
+
+    info = b"" if state is None else attribute(0x8004, attribute(0x8001, attribute(1, bytes([state]))))
+    body = one(1, source, "10.96.0.10", 53) + one(2, "10.0.0.7", source, 40_000) + info
+    return struct.pack("=IHHIIBBH", 20 + len(body), 256, 2, 1, 0, 2, 0, 0) + body
+
+
+def test_a_tracked_connection_tells_who_whom_and_how() -> None:
+    rows: list[netlink.Row] = []
+    netlink.parse(flow("10.0.0.5", 7) + flow("10.0.0.6", None), conntrack._Message(), rows)
+    first, second = rows
+    service, pod = socket.inet_aton("10.96.0.10"), socket.inet_aton("10.0.0.7")
+    assert first == (socket.inet_aton("10.0.0.5"), service, 53, pod, 6, 7)
+    assert conntrack.STATES[first[-1]] == "TIME_WAIT"
+    assert (second[0], second[-1]) == (socket.inet_aton("10.0.0.6"), None)
+
+
+def test_flows_are_summed_by_end_destination_and_state() -> None:
+    rows: list[netlink.Row] = []
+    netlink.parse(flow("10.0.0.5", 7) * 3 + flow("10.0.0.6", 3), conntrack._Message(), rows)
+    found = flows.summed(map(conntrack.Flow._make, rows))
+    assert found.sampled == 4
+    assert found.ends == (("10.0.0.5", "10.0.0.7", 3), ("10.0.0.6", "10.0.0.7", 1))
+    assert found.destinations == (("10.96.0.10", 53, "tcp", 4),)
+    assert found.states == (("TIME_WAIT", 3), ("ESTABLISHED", 1))

@@ -196,7 +196,7 @@ def test_a_namespace_with_nothing_but_listeners_spares_the_walk(monkeypatch: pyt
         (Sockstat(2, 0, 0, 0), 2),
         (None, 3),
     ):
-        dump = inside.look(ProcRoot(), 1, counter, Losses(), with_unix=False, with_pools=False)
+        dump = inside.look(ProcRoot(), 1, counter, Losses(), memory=Memory(), with_unix=False, with_pools=False)
         assert len(walks) == expected
         assert dump.tcp is not None
         assert list(dump.tcp.sockets) == ([] if expected else [(10, 100, 0)])
@@ -316,7 +316,7 @@ def test_a_kernel_that_lists_no_tcp_is_a_gap_and_never_an_empty_namespace(
         raise error("sock_diag")
 
     monkeypatch.setattr(diag, "dump_tcp", fail)
-    dump = inside.look(ProcRoot(), 1, None, losses := Losses(), with_unix=False, with_pools=False)
+    dump = inside.look(ProcRoot(), 1, None, losses := Losses(), memory=Memory(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.whole) == (None, False)
     assert len(list(losses.gaps())) == 1
 
