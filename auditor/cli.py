@@ -20,6 +20,7 @@ DEFAULT_PROC = "/proc"
 SOURCES = ("auto", "bpf", "procfs")
 PROFILES = ("privileged", "minimal", "unprivileged")
 POD_LOGS = "/var/log/pods"
+_LAST_PORT = 65_535
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +62,13 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
     scan.add_argument("--fail-on", choices=("warning", "critical"), help="exit 1 on such a finding, 2 on Unknown")
     scan.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
+    subject = scan.add_mutually_exclusive_group()
+    subject.add_argument(
+        "--pod", metavar="NAMESPACE/NAME", help="this pod in depth (or its uid): its sockets one by one"
+    )
+    subject.add_argument(
+        "--port", type=_port, metavar="N", help="this port in depth: who listens, each client, who holds"
+    )
     scan.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS, help="where pod names come from without an API")
 
     agent = commands.add_parser("agent", help="audit this node for ever and publish to the cluster")
@@ -105,6 +113,8 @@ def _scan(arguments: argparse.Namespace) -> int:
     # Imported here, so that `sockaudit --help` and the agent do not pay for the terminal.
     from auditor import scan  # noqa: PLC0415
 
+    if arguments.pod is not None or arguments.port is not None:
+        return _depth(arguments)
     if arguments.count != 1 and arguments.output == "yaml":
         return _fail("--count other than 1 prints one JSON object a line: use -o json")
     remaining = arguments.count
@@ -126,6 +136,25 @@ def _scan(arguments: argparse.Namespace) -> int:
         if remaining == 0:
             return worst
         time.sleep(arguments.interval)
+
+
+def _depth(arguments: argparse.Namespace) -> int:
+    from auditor import depth  # noqa: PLC0415
+
+    if arguments.count != 1 or arguments.fail_on or arguments.output == "yaml":
+        return _fail("--pod and --port show one moment, as table or json: leave --count, --fail-on and -o yaml out")
+    try:
+        depth.show(
+            procfs=arguments.procfs,
+            folder=arguments.pod_logs,
+            pod=arguments.pod,
+            port=arguments.port,
+            output=arguments.output,
+            all_rows=arguments.all,
+        )
+    except depth.DepthError as error:
+        return _fail(str(error))
+    return EXIT_OK
 
 
 def _agent(arguments: argparse.Namespace) -> int:
@@ -180,6 +209,13 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _port(text: str) -> int:
+    number = _whole(text)
+    if not 0 < number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 1 to {_LAST_PORT}")
+    return number
+
+
 def _seconds(text: str) -> float:
     return _number(text, 86_400, "seconds, more than 0 and at most a day")
 
@@ -200,7 +236,7 @@ def _number(text: str, most: float, what: str) -> float:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= 65_535):  # noqa: PLR2004 - sixteen bits
+    if not (port.isascii() and port.isdigit() and int(port) <= _LAST_PORT):
         raise argparse.ArgumentTypeError(f"{text} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
 

@@ -18,6 +18,7 @@ from auditor.model import (
     Gap,
     Listener,
     ListenerUsage,
+    Named,
     Netns,
     NetnsUsage,
     NodeSample,
@@ -36,8 +37,9 @@ from auditor.model import (
     UserUsage,
     cgroup_path,
 )
+from auditor.model.words import owner_name
 
-__all__ = ["attribute", "locate"]
+__all__ = ["attribute", "locate", "name_all"]
 
 _KERNEL = Place(Owner(OwnerKind.KERNEL))
 
@@ -49,7 +51,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         sample: the facts.
         directory: names of pods by their uid as cgroups spell it (a static pod's is its config hash).
     """
-    places = _places(sample)
+    places = _places(sample.processes)
     owner_of = {pid: place.owner for pid, place in places.items()}
     answers_for = netns_owners(sample.processes, owner_of, sample.host_netns)
     sockets = sockets_by_owner(sample, owner_of, answers_for)
@@ -114,10 +116,24 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     )
 
 
-def _places(sample: NodeSample) -> dict[int, Place]:
+def name_all(processes: Iterable[Process], directory: Mapping[str, PodIdentity], host_netns: int | None) -> Named:
+    """Name the owner of each process and network namespace.
+
+    Args:
+        processes: of the node.
+        directory: names of pods, as `attribute` takes them.
+        host_netns: the host's network namespace.
+    """
+    processes = tuple(processes)
+    owners = {pid: place.owner for pid, place in _places(processes).items()}
+    names = {owner: owner_name(owner, directory.get(owner.id)) for owner in {*owners.values(), HOST.owner}}
+    return Named(owners, netns_owners(processes, owners, host_netns), names)
+
+
+def _places(processes: Iterable[Process]) -> dict[int, Place]:
     known: dict[tuple[tuple[str, str], ...], Place] = {}
     places = {}
-    for process in sample.processes:
+    for process in processes:
         if process.kernel_thread:
             places[process.pid] = _KERNEL
             continue

@@ -7,6 +7,7 @@ Every figure is `int | None`: `None` is unknown and is never shown as zero.
 """
 
 from auditor.model.assessment import Assessment, NodeInfo, Peak, Verdict
+from auditor.model.depth import Depth, End, Holder, Named, OpenSocket
 from auditor.model.figures import UNLIMITED, Limit, Unlimited, percent
 from auditor.model.finding import Change, Drops, Event, Finding, Reading, Severity, Share, Subject
 from auditor.model.gap import Gap
@@ -56,17 +57,21 @@ __all__ = [
     "CgroupTasks",
     "Change",
     "ContainerUsage",
+    "Depth",
     "DropUsage",
     "Dropping",
     "Drops",
+    "End",
     "Event",
     "Finding",
     "Flows",
     "Gap",
+    "Holder",
     "Kind",
     "Limit",
     "Listener",
     "ListenerUsage",
+    "Named",
     "Netns",
     "NetnsUsage",
     "NodeFacts",
@@ -74,6 +79,7 @@ __all__ = [
     "NodeSample",
     "NodeTotals",
     "NodeUsage",
+    "OpenSocket",
     "Owner",
     "OwnerKind",
     "OwnerUsage",

@@ -102,7 +102,7 @@ def _is_worth_a_line(row: shape.LimitUse) -> bool:
 
 
 def _limit_table(rows: Iterable[shape.LimitUse], width: int) -> Table:
-    table = _table()
+    table = new_table()
     table.add_column("LIMIT", no_wrap=True)
     table.add_column("SCOPE", ratio=1, overflow="ellipsis", no_wrap=True)
     table.add_column("USED", justify="right", no_wrap=True)
@@ -177,7 +177,7 @@ def _share(share: shape.Share) -> str:
 
 
 def _owners(rows: Iterable[shape.Pod | shape.Other], title: str, width: int) -> Table:
-    table = _table()
+    table = new_table()
     medium, wide = width >= MEDIUM_COLUMNS, width >= WIDE_COLUMNS
     table.add_column(title, ratio=1, min_width=_NAME_COLUMNS, overflow="ellipsis", no_wrap=True)
     for name, shown in (
@@ -241,5 +241,6 @@ def _gaps(status: shape.Status, console: Console) -> None:
         console.print(Text(f"({count(status.coverage.gaps_truncated)} more gaps)", style="dim"))
 
 
-def _table() -> Table:
+def new_table() -> Table:
+    """Return a table as all screens have it: no lines, a bold head, the whole width."""
     return Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True, header_style="bold")

@@ -1,0 +1,174 @@
+"""One subject in depth: every socket of a port, or of some processes, with the descriptors that refer to it.
+
+For a person who asks, once: every descriptor table is read, nothing is spared.
+"""
+
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+
+from auditor.kernel import diag, netns
+from auditor.kernel.errors import Absent
+from auditor.kernel.root import ProcRoot
+from auditor.model import Depth, End, Gap, Holder, OpenSocket, TcpState
+from auditor.sweep import descriptors, namespaces, processes
+from auditor.sweep.budget import Budget
+from auditor.sweep.descriptors import place
+from auditor.sweep.losses import Losses
+from auditor.sweep.memory import Memory
+from auditor.sweep.processes import Row
+
+_DOORS = 4
+_STATES = {int(state): state for state in TcpState}
+
+
+def of_port(root: ProcRoot, port: int) -> Depth:
+    """Find all sockets of a local port, and the other ends of their connections that are on this node.
+
+    Args:
+        root: the live /proc.
+        port: TCP or UDP.
+
+    Raises:
+        KernelError: /proc cannot be read.
+    """
+    node = _Node(root)
+    found = list(node.sockets(node.namespaces(), lambda row: _local(row)[1] == port, unix=False))
+    return node.depth(found)
+
+
+def of_processes(root: ProcRoot, belongs: Callable[[Row], bool]) -> Depth:
+    """Find all sockets that some processes hold, and those without a descriptor in namespaces that are theirs alone.
+
+    Args:
+        root: the live /proc.
+        belongs: whether a process is one of them.
+
+    Raises:
+        KernelError: /proc cannot be read.
+    """
+    node = _Node(root)
+    own = {row.pid for row in node.rows if belongs(row)}
+    members = defaultdict(set)
+    for row in node.rows:
+        if row.netns is not None and not row.kernel_thread:
+            members[row.netns].add(row.pid)
+    theirs = {inode for inode, pids in members.items() if pids <= own}
+    inhabited = {inode for inode, pids in members.items() if pids & own}
+    found = [
+        one
+        for one in node.sockets(inhabited, lambda _: True, unix=True)
+        if any(holder.pid in own for holder in one.holders) or (not one.holders and one.netns in theirs)
+    ]
+    return node.depth(found)
+
+
+class _Node:
+    """All processes, and the descriptors of every socket."""
+
+    def __init__(self, root: ProcRoot) -> None:
+        self.root = root
+        self.losses = Losses()
+        self.rows = processes.take(root, self.losses)
+        namespaces.complete(root, self.rows, self.losses)
+        holdings = descriptors.classify(root, self.rows, self.losses, Budget(None), Memory())
+        self.holders: defaultdict[int, list[Holder]] = defaultdict(list)
+        for inode, packed in zip(holdings.socket_inodes, holdings.socket_places, strict=True):
+            self.holders[inode].append(Holder(*place(packed)))
+        self._unentered = 0
+
+    def namespaces(self) -> set[int]:
+        return {row.netns for row in self.rows if row.netns is not None}
+
+    def sockets(
+        self, inodes: Collection[int], wanted: Callable[[diag.InetRow], bool], *, unix: bool
+    ) -> Iterator[OpenSocket]:
+        """Yield the sockets of some namespaces."""
+        doors: defaultdict[int, list[str]] = defaultdict(list)
+        for row in self.rows:
+            if row.netns is not None and row.netns in inodes and len(doors[row.netns]) < _DOORS:
+                doors[row.netns].append(f"{self.root.path}/{row.pid}/{row.task}ns/net")
+
+        def look(inode: int) -> list[OpenSocket]:
+            return [*self._inet(inode, wanted), *(self._unix(inode) if unix else ())]
+
+        visits, _ = netns.visit(doors.items(), look, own=netns.own_inode())
+        self._unentered += sum(visit.error is not None for visit in visits)
+        for visit in visits:
+            yield from visit.result or ()
+
+    def _inet(self, inode: int, wanted: Callable[[diag.InetRow], bool]) -> Iterator[OpenSocket]:
+        drops = {one.inode: one.drops for one in diag.dump_listeners()}
+        for row in diag.dump_tcp():
+            if wanted(row):
+                yield self._socket(inode, "tcp", row, drops.get(row[-1]))
+        for row, dropped in diag.dump_udp():
+            if wanted(row):
+                yield self._socket(inode, "udp", row, dropped)
+
+    def _unix(self, inode: int) -> Iterator[OpenSocket]:
+        try:
+            found = diag.dump_unix_listeners()
+        except Absent:
+            return
+        for one in found:
+            yield OpenSocket(
+                netns=inode,
+                protocol="unix",
+                state=TcpState.LISTEN,
+                local=End(one.name, 0),
+                peer=None,
+                received=one.queue,
+                sent=one.backlog,
+                holders=tuple(self.holders.get(one.inode, ())),
+            )
+
+    def _socket(self, inode: int, protocol: str, row: diag.InetRow, drops: int | None) -> OpenSocket:
+        state = _STATES.get(row[1], TcpState.CLOSE) if protocol == "tcp" else None
+        peer = End(_written(row[0], row[5]), int.from_bytes(row[3], "big"))
+        return OpenSocket(
+            netns=inode,
+            protocol=protocol,
+            state=state,
+            local=End(*_local(row)),
+            peer=peer if peer.port else None,
+            received=row[8],
+            sent=row[9],
+            drops=drops,
+            left=row[7] / 1000 if state is TcpState.TIME_WAIT else None,
+            holders=tuple(self.holders.get(row[-1], ())) if row[-1] else (),
+        )
+
+    def depth(self, found: list[OpenSocket]) -> Depth:
+        """Look for the other ends, and put all together."""
+        wanted = {(one.peer, one.local) for one in found if one.peer}
+        far = {}
+        if wanted:
+            ports = {peer.port for peer, _ in wanted}
+            for one in self.sockets(self.namespaces(), lambda row: _local(row)[1] in ports, unix=False):
+                if one.peer and (one.local, one.peer) in wanted:
+                    far[one.local, one.peer] = one
+        gaps = [*self.losses.gaps()]
+        if self._unentered:
+            detail = "network namespaces that could not be looked into: CAP_SYS_ADMIN lets enter them"
+            gaps.append(Gap("netns-sockets", detail, self._unentered))
+        return Depth(
+            sockets=tuple(found),
+            far=far,
+            processes={row.pid: row.process() for row in self.rows},
+            host_netns=_host(self.rows),
+            gaps=tuple(gaps),
+        )
+
+
+def _host(rows: Iterable[Row]) -> int | None:
+    return next((row.netns for row in rows if row.pid == 1), None)
+
+
+def _local(row: diag.InetRow) -> tuple[str, int]:
+    return _written(row[0], row[4]), int.from_bytes(row[2], "big")
+
+
+def _written(family: int, address: bytes) -> str:
+    short = diag.short_address(family, address)
+    return socket.inet_ntop(socket.AF_INET if len(short) == 4 else socket.AF_INET6, short)  # noqa: PLR2004 - bytes
