@@ -18,6 +18,7 @@ EXIT_FAILED = 2
 
 DEFAULT_PROC = "/proc"
 SOURCES = ("auto", "bpf", "procfs")
+REPORTS = ("table", "json", "csv", "markdown", "html")
 PROFILES = ("privileged", "minimal", "unprivileged")
 POD_LOGS = "/var/log/pods"
 _LAST_PORT = 65_535
@@ -96,6 +97,21 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("file", metavar="FILE", help="one audit a line")
     replay.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     replay.add_argument("--thresholds", metavar="FILE", help="try others: LIMIT: {warning: PERCENT, critical: PERCENT}")
+
+    report = commands.add_parser(
+        "report",
+        help="what each pool of nodes runs out of first, how many more pods fit, what to change",
+        description="Reads all SockAudits of the cluster, or files that kubectl get sockaudits -o json saved.",
+    )
+    report.set_defaults(run=_report)
+    report.add_argument(
+        "--from", dest="files", nargs="+", default=[], metavar="FILE", help="saved lists, not the cluster"
+    )
+    report.add_argument("--since", metavar="FILE", help="compare with an earlier list")
+    report.add_argument("-o", "--output", choices=REPORTS, default="table", help="default: table")
+    report.add_argument("--by", metavar="LABEL", help="label that names a node's pool; default: the providers' own")
+    report.add_argument("--headroom", type=_headroom, default=50, metavar="PERCENT", help="to leave free; default: 50")
+    report.add_argument("--context", help="kubeconfig context")
 
     capture = commands.add_parser(
         "capture",
@@ -187,6 +203,23 @@ def _replay(arguments: argparse.Namespace) -> int:
         return _fail(str(error))
 
 
+def _report(arguments: argparse.Namespace) -> int:
+    from auditor.report import command  # noqa: PLC0415
+
+    try:
+        command.run(
+            files=arguments.files,
+            since=arguments.since,
+            output=arguments.output,
+            by=arguments.by,
+            headroom=arguments.headroom,
+            context=arguments.context,
+        )
+    except command.ReportError as error:
+        return _fail(str(error))
+    return EXIT_OK
+
+
 def _capture(arguments: argparse.Namespace) -> int:
     from auditor.capture import CaptureError, capture  # noqa: PLC0415
 
@@ -207,6 +240,13 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
     return int(text)
+
+
+def _headroom(text: str) -> int:
+    number = _whole(text)
+    if not 0 < number < 100:  # noqa: PLR2004 - percent
+        raise argparse.ArgumentTypeError(f"{text} is no share to leave free: 1 to 99 percent")
+    return number
 
 
 def _port(text: str) -> int:

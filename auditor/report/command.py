@@ -1,0 +1,103 @@
+"""`sockaudit report`: reads files or the cluster, and writes the report."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from auditor.model.words import bounded, clean
+from auditor.report import page, screen, text
+from auditor.report.files import FileError, objects
+from auditor.report.fleet import build
+from auditor.report.observation import Malformed, NodeRecord, record
+from auditor.report.shape import Report, plain
+from auditor.report.window import Window, window
+
+_REFUSED_MAX = 20
+_COLUMNS = 140  # in a pipe
+
+
+class ReportError(Exception):
+    """There is nothing to report from. The text is one line for a person, with what to do."""
+
+
+def run(  # noqa: PLR0913 - what the command line says
+    *,
+    files: Sequence[str],
+    since: str | None,
+    output: str,
+    by: str | None,
+    headroom: int,
+    context: str | None,
+) -> None:
+    """Write the report to stdout.
+
+    Args:
+        files: saved lists; empty: ask the cluster.
+        since: an earlier list to compare with.
+        output: table, json, csv, markdown or html.
+        by: key of the label that names a node's pool.
+        headroom: percent that should be left of each limit.
+        context: of the kubeconfig.
+
+    Raises:
+        ReportError: a file cannot be read, or no cluster answers.
+    """
+    try:
+        earlier = _of_files([since]) if since else None
+        if files:
+            found, sources = _of_files(files), [os.path.basename(file) for file in files]
+        else:
+            from auditor.report import cluster  # noqa: PLC0415 - files need no client
+
+            found, server = cluster.read(context)
+            sources = [server]
+    except FileError as error:
+        raise ReportError(str(error)) from None
+    report = build(
+        found,
+        generated_at=time.time(),
+        sources=[bounded(clean(source), 253) for source in sources],
+        by=by,
+        headroom=headroom,
+        since=earlier,
+    )
+    try:
+        write(report, output)
+    except page.PageError as error:
+        raise ReportError(str(error)) from None
+
+
+def write(report: Report, output: str) -> None:
+    """Write a report to stdout."""
+    if output == "json":
+        json.dump(plain(report), sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+    elif output == "csv":
+        sys.stdout.write(text.comma_separated(report))
+    elif output == "markdown":
+        sys.stdout.write(text.markdown(report))
+    elif output == "html":
+        sys.stdout.write(page.write(report))
+    else:
+        width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _COLUMNS)
+        screen.render(report, Console(highlight=False, markup=False, width=width))
+
+
+def _of_files(files: Sequence[str]) -> Window:
+    batches, refused = [], []
+    for file in files:
+        batch: list[NodeRecord] = []
+        for number, document in enumerate(objects(file), 1):
+            try:
+                batch.append(record(document))
+            except Malformed as error:
+                refused.append(f"item {number} of {bounded(clean(os.path.basename(file)), 253)}: {error}")
+        batches.append(batch)
+    more = len(refused) - _REFUSED_MAX
+    if more > 0:
+        refused[_REFUSED_MAX:] = [f"{more} more"]
+    return window(batches, refused=refused)

@@ -1,0 +1,151 @@
+"""Reading saved objects: `kubectl get sockaudits -o json`, one object, or one object a line. One object in memory at a time."""
+
+import json
+from collections.abc import Iterator
+from typing import TextIO
+
+from auditor.model.words import bounded, clean
+
+_PIECE = 1 << 20
+_LONGEST_OBJECT = 16 << 20  # etcd holds none above 1.5 MiB; kubectl indents it
+_SPACES = " \t\r\n"
+
+
+class FileError(Exception):
+    """A file cannot be read. The text is one line for a person, with what to do."""
+
+
+def objects(path: str) -> Iterator[object]:
+    """Yield the objects of a file.
+
+    Raises:
+        FileError: it cannot be opened, or is no whole JSON.
+    """
+    shown = bounded(clean(path), 300)
+    try:
+        with open(path, encoding="utf-8-sig", errors="replace") as file:
+            yield from _Reader(file).objects()
+    except OSError as error:
+        raise FileError(
+            f"{shown} cannot be read: {error.strerror}. Save one with kubectl get sockaudits -o json > FILE."
+        ) from None
+    except RecursionError:
+        raise FileError(f"{shown} is nested too deeply to be a list of SockAudits.") from None
+    except ValueError as error:
+        raise FileError(
+            f"{shown} is no whole JSON ({error}): it may be half written. Save it again with kubectl get sockaudits -o json."
+        ) from None
+
+
+class _Reader:
+    """Reads pieces of text, and objects from them."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._text = ""
+        self._at = 0
+        self._read = 0
+        self._decode = json.JSONDecoder().raw_decode
+
+    def objects(self) -> Iterator[object]:
+        """Yield the items of lists and all other objects at the top."""
+        if not self._next():
+            raise ValueError("it is empty")
+        while self._next():
+            if self._enters_list():
+                yield from self._items()
+                self._leave()
+                continue
+            value = self._value()
+            yield from value if isinstance(value, list) else [value]
+
+    def _enters_list(self) -> bool:
+        """Whether a list of objects begins here: then go to its first item. kubectl writes apiVersion and items first."""
+        if self._text[self._at] != "{":
+            return False
+        begin, self._at = self._at, self._at + 1
+        while self._next() == '"':
+            key = self._value()
+            self._expect(":")
+            self._next()
+            if key == "items" and self._text[self._at] == "[":
+                self._drop(self._at + 1)
+                return True
+            if key not in ("apiVersion", "kind", "metadata"):
+                break
+            self._value()
+            if self._next() != ",":
+                break
+            self._at += 1
+        self._at = begin
+        return False
+
+    def _items(self) -> Iterator[object]:
+        while True:
+            char = self._next()
+            if char == "]":
+                self._at += 1
+                return
+            yield self._value()
+            self._drop(self._at)
+            if self._next() == ",":
+                self._at += 1
+            elif self._text[self._at : self._at + 1] != "]":
+                raise self._broken("a comma or the end of the list is missing")
+
+    def _leave(self) -> None:
+        """Skip what follows the items of a list."""
+        while self._next() == ",":
+            self._at += 1
+            self._next()
+            self._value()
+            self._expect(":")
+            self._next()
+            self._value()
+        self._expect("}")
+
+    def _value(self) -> object:
+        """Decode one value, reading on for as long as it is not whole."""
+        want = _PIECE
+        while True:
+            try:
+                value, end = self._decode(self._text, self._at)
+            except json.JSONDecodeError as error:
+                if len(self._text) - self._at > _LONGEST_OBJECT or not self._more(want):
+                    raise self._broken(error.msg) from None
+                want *= 2
+                continue
+            if end == len(self._text) and self._more(want):  # a figure may go on
+                continue
+            self._at = end
+            return value
+
+    def _next(self) -> str:
+        """Go to the next character that is no space, and return it; empty at the end."""
+        while True:
+            while self._at < len(self._text):
+                if self._text[self._at] not in _SPACES:
+                    return self._text[self._at]
+                self._at += 1
+            if not self._more(_PIECE):
+                return ""
+
+    def _expect(self, char: str) -> None:
+        if self._next() != char:
+            raise self._broken(f"{char} is missing")
+        self._at += 1
+
+    def _more(self, size: int) -> bool:
+        piece = self._file.read(size)
+        self._text += piece
+        self._read += len(piece)
+        return bool(piece)
+
+    def _drop(self, until: int) -> None:
+        """Let go of the text that is done with, now and then."""
+        self._at = until
+        if self._at > _PIECE:
+            self._text, self._at = self._text[self._at :], 0
+
+    def _broken(self, why: str) -> ValueError:
+        return ValueError(f"{why} near character {self._read - len(self._text) + self._at:,}")

@@ -1,0 +1,124 @@
+"""The report on a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from auditor.model.words import count, duration
+from auditor.publish.terminal import new_table
+from auditor.report import shape
+
+_ROWS = 10
+_LIMITS = 4
+
+
+def render(report: shape.Report, console: Console) -> None:
+    """Print the sentences, then headroom, what to change, drift, consumers and findings. Its text is clean already."""
+    for sentence in report.sentences:
+        console.print(Text(sentence, style="bold"), soft_wrap=not console.is_terminal)
+    _silent(report.nodes, console)
+    console.print()
+    _print(console, "HEADROOM", _pools(report.pools), len(report.pools))
+    _print(console, "TO CHANGE", _recommendations(report.recommendations), len(report.recommendations))
+    _print(console, "NOFILE DRIFT", _drift(report.drift), len(report.drift))
+    _print(console, "TOP CONSUMERS", _consumers(report.consumers), len(report.consumers))
+    _print(console, "OPEN LONGEST", _findings(report.findings), len(report.findings))
+    if report.changes is not None:
+        _print(console, "CHANGES", _changes(report.changes), len(report.changes))
+
+
+def _silent(nodes: shape.Nodes, console: Console) -> None:
+    for what, names in (
+        ("stale, so in no figure", [f"{one.name} ({duration(one.age or 0)})" for one in nodes.stale]),
+        ("missing", nodes.missing),
+        ("gone since an earlier file, counted in its peaks", nodes.gone),
+        ("not understood", nodes.refused),
+    ):
+        if names:
+            more = f" and {count(len(names) - _ROWS)} more" if len(names) > _ROWS else ""
+            console.print(Text(f"{what}: {', '.join(names[:_ROWS])}{more}"), soft_wrap=not console.is_terminal)
+
+
+def _print(console: Console, title: str, table: Table, rows: int) -> None:
+    if not rows:
+        return
+    console.print(Text(title, style="bold"))
+    console.print(table)
+    if rows > len(table.rows):
+        console.print(Text("(more: -o json)", style="dim"))
+    console.print()
+
+
+def _pools(pools: Iterable[shape.Pool]) -> Table:
+    table = _columns("POOL", "NODES>", "PODS>", "MORE PODS>", "IN ALL>", "ENDS FIRST", "TIGHTEST NODE", "PEAKS")
+    for pool in pools:
+        reached = sorted(pool.limits, key=lambda one: -(one.peak_percent or 0))[:_LIMITS]
+        _row(
+            table,
+            pool.name,
+            pool.nodes,
+            pool.pods,
+            pool.pods_until_limit,
+            pool.pods_until_limit_sum,
+            pool.ends_first or "-",
+            pool.tightest_node or "-",
+            ", ".join(f"{one.name} {_figure(one.peak_percent)} %" for one in reached),
+        )
+    return table
+
+
+def _recommendations(rows: Sequence[shape.Recommendation]) -> Table:
+    table = _columns("WHERE", "NOW>", "PEAK>", "SET", "BUYS")
+    for one in rows[: 2 * _ROWS]:
+        where = f"{one.pool} {one.limit}" if one.kind == "sysctl" else f"{one.namespace} {one.workload}"
+        _row(table, where, one.now, one.peak, one.setting, one.buys)
+    return table
+
+
+def _drift(rows: Sequence[shape.Drift]) -> Table:
+    table = _columns("WORKLOAD", "LOWEST>", "ON", "HIGHEST>", "ON")
+    for one in rows[:_ROWS]:
+        name = f"{one.namespace} {one.kind}/{one.name}"
+        _row(table, name, one.soft_min, ", ".join(one.lowest_on), one.soft_max, ", ".join(one.highest_on))
+    return table
+
+
+def _consumers(rows: Sequence[shape.Consumer]) -> Table:
+    table = _columns("POD", "NODE", "FDS>", "PEAK>", "SOCKETS>")
+    for one in rows[:_ROWS]:
+        _row(table, f"{one.namespace}/{one.name}", one.node, one.fds, one.fds_peak, one.sockets)
+    return table
+
+
+def _findings(rows: Sequence[shape.OpenFinding]) -> Table:
+    table = _columns("SEVERITY", "RULE", "NODE", "SUBJECT", "OPEN FOR>")
+    for one in rows[:_ROWS]:
+        age = "unknown" if one.age is None else duration(one.age)
+        _row(table, one.severity, one.rule, one.node, one.subject, age)
+    return table
+
+
+def _changes(rows: Sequence[shape.Change]) -> Table:
+    table = _columns("POOL OR WORKLOAD", "WHAT", "BEFORE>", "AFTER>")
+    for one in rows[: 2 * _ROWS]:
+        _row(table, one.pool or one.workload or "all", one.what, one.before, one.after)
+    return table
+
+
+def _columns(*names: str) -> Table:
+    """Make a table; `>` marks figures."""
+    table = new_table()
+    for name in names:
+        right = name.endswith(">")
+        table.add_column(name.removesuffix(">"), justify="right" if right else "left", no_wrap=right, overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: int | str | None) -> None:
+    table.add_row(*(Text(cell if isinstance(cell, str) else _figure(cell)) for cell in cells))
+
+
+def _figure(value: int | None) -> str:
+    return "?" if value is None else count(value)
