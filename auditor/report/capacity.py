@@ -44,7 +44,7 @@ def room(node: NodeRecord, peaks: Mapping[Key, int]) -> Room | None:
         if fit is not None:
             found.append(Room(fit, row.name))
     # Of equals the limit is named: it can be changed.
-    return min(found, key=lambda one: (one.pods, one.ends_first == SLOTS, one.ends_first), default=None)
+    return min(found, key=lambda one: (one.pods, one.ends_first == SLOTS), default=None)
 
 
 def pools(window: Window, label: Iterable[str]) -> list[shape.Pool]:
