@@ -15,6 +15,7 @@ from auditor.report.capacity import more_pods
 from auditor.report.text import Cell, sections, silent
 
 _CHARTS_MAX = 6
+_NAMES_SHOWN = 20  # of nodes that did not report; more are folded
 _HOT, _WARM = 90, 70
 
 
@@ -50,7 +51,10 @@ def _body(report: shape.Report) -> Iterator[str]:
     behind = f" The oldest status is {count(oldest // 60)} min behind." if oldest else ""
     yield f'<p class="about">Statuses of {escape(about)}, {escape(made)}.{behind}</p>'
     for what, names in silent(report.nodes):
-        yield f"<p><strong>{escape(what.capitalize())}:</strong> {escape(names)}</p>"
+        number = names.count(", ") + 1
+        summary = f"<strong>{escape(what.capitalize())}</strong> ({count(number)})"
+        shown = " open" if number <= _NAMES_SHOWN else ""
+        yield f"<details{shown}><summary>{summary}</summary><p>{escape(names)}</p></details>"
     yield "</header>\n<main>"
     yield '<label class="filter">Filter all tables <input type="search" id="filter" autocomplete="off"></label>'
     yield from _heat(report.pools)
@@ -63,7 +67,12 @@ def _body(report: shape.Report) -> Iterator[str]:
 
 def _heat(pools: Sequence[shape.Pool]) -> Iterator[str]:
     """Pools by limits: the peak in percent, and how many more pods; the colour says what the figure says."""
-    names = sorted({limit.name for pool in pools for limit in pool.limits})
+    tightest: dict[str, tuple[bool, int, int]] = {}
+    for limit in (limit for pool in pools for limit in pool.limits):
+        fit = -1 if limit.pods_until_limit is None else limit.pods_until_limit
+        rank = (fit < 0, fit, -(limit.peak_percent or 0))
+        tightest[limit.name] = min(rank, tightest.get(limit.name, rank))
+    names = sorted(tightest, key=lambda name: (tightest[name], name))
     if not names:
         return
     yield "<section><h2>Headroom</h2>"
@@ -74,7 +83,7 @@ def _heat(pools: Sequence[shape.Pool]) -> Iterator[str]:
     for pool in pools:
         limits = {limit.name: limit for limit in pool.limits}
         first = f"{_figure(pool.pods_until_limit)}<td>{escape(pool.ends_first or '?')}</td>"
-        yield f'<tr><th scope="row">{escape(pool.name)}</th>{first}'
+        yield f'<tr><th scope="row" class="name">{escape(pool.name)}</th>{first}'
         yield "".join(_heat_cell(limits.get(name)) for name in names) + "</tr>"
     yield "</tbody></table></div></section>"
 

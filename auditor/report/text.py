@@ -17,7 +17,7 @@ Cell = int | str | None
 def sections(report: shape.Report) -> Iterator[tuple[str, Sequence[str], list[Sequence[Cell]]]]:
     """Yield each table: title, names of the columns, rows."""
     yield (
-        "Headroom",
+        "Pools",
         ("pool", "nodes", "pods", "more pods until limit", "in all", "ends first", "tightest node"),
         [
             (p.name, p.nodes, p.pods, p.pods_until_limit, p.pods_until_limit_sum, p.ends_first, p.tightest_node)

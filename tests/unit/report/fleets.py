@@ -7,7 +7,7 @@ from typing import Any
 
 from auditor.publish.when import timestamp
 
-NOW = 1_800_000_000
+NOW = 1_795_000_000
 POOL = "node.kubernetes.io/pool"
 Json = dict[str, Any]
 
