@@ -20,7 +20,7 @@ from auditor.model import (
     Subject,
     Verdict,
 )
-from auditor.remember import History, reading_id
+from auditor.remember import History, reading_id, summed
 
 __all__ = ["DROPS", "LEAKS", "LIMITS", "MOMENTARY", "LimitRow", "Policy", "assess", "changes"]
 
@@ -78,6 +78,7 @@ def assess(
         unjudged=unjudged,
         peaks={key: window.peak for key, window in history.peaks.items()},
         fds_peaks={owner: window.peak for owner, window in history.fds_peaks.items()},
+        shares=summed(history.shares),
         thresholds={(one.limit, one.scope): policy.of(row, one) for row, one in judged},
         ends=_ends(readings, history),
     )

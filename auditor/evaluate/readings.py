@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from auditor.model import (
     UNLIMITED,
@@ -78,6 +79,7 @@ def file_handles(usage: NodeUsage) -> Iterator[Reading]:
         used=usage.facts.file_handles,
         maximum=usage.facts.file_max,
         consumers=_greatest(usage.owners, lambda row: row.descriptions),
+        pods=_of_pods(usage.owners, lambda row: row.descriptions),
         affected=tuple(Share(row.owner, row.identity) for row in unprivileged)[:SHARES_MAX],
     )
 
@@ -127,7 +129,8 @@ def pool(
         for one in usage.pools:
             if one.limit == limit:
                 shares = _greatest(usage.owners, lambda row, one=one: _taken(one, row), unit)  # type: ignore[misc]
-                yield _pool(one, shares)
+                pods = _of_pods(usage.owners, partial(_held_of, one)) if one.takers else {}
+                yield _pool(one, shares, pods)
 
     def _taken(one: PoolUsage, row: OwnerUsage) -> int | None:
         if taken is None:
@@ -135,6 +138,10 @@ def pool(
         return None if row.sockets is None else taken(row.sockets)
 
     return read
+
+
+def _held_of(one: PoolUsage, row: OwnerUsage) -> int:
+    return one.takers.get(row.owner, 0)
 
 
 def per_user(
@@ -171,6 +178,7 @@ def _of_user(user: UserUsage, owners: Iterable[OwnerUsage]) -> Reading:
         maximum=user.limit,
         estimate=not user.exact,
         consumers=consumers,
+        pods=_of_pods(owners, lambda row: user.takers.get(row.owner, 0) if row.owner in user.members else None),
         affected=tuple(
             Share(row.owner, row.identity, user.takers.get(row.owner))
             for row in owners
@@ -374,10 +382,11 @@ def _tasks(limit: str, usage: NodeUsage, maximum: Limit) -> Iterator[Reading]:
         used=usage.facts.tasks,
         maximum=maximum,
         consumers=_greatest(usage.owners, lambda row: row.threads),
+        pods=_of_pods(usage.owners, lambda row: row.threads),
     )
 
 
-def _pool(one: PoolUsage, consumers: tuple[Share, ...]) -> Reading:
+def _pool(one: PoolUsage, consumers: tuple[Share, ...], pods: Mapping[Owner, int]) -> Reading:
     return Reading(
         limit=one.limit,
         key="/".join(filter(None, ("node", one.scope.lower()))),
@@ -387,6 +396,7 @@ def _pool(one: PoolUsage, consumers: tuple[Share, ...]) -> Reading:
         estimate=one.estimate,
         pressure=one.pressure,
         consumers=consumers,
+        pods=pods,
     )
 
 
@@ -395,6 +405,21 @@ def _greatest(
 ) -> tuple[Share, ...]:
     shares = [Share(row.owner, row.identity, used, unit) for row in rows if (used := figure(row))]
     return tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX])
+
+
+def _of_pods(rows: Iterable[OwnerUsage], figure: Callable[[OwnerUsage], int | None]) -> dict[Owner, int]:
+    """Return what each pod takes, but for those that come with the node."""
+    return {
+        row.owner: used
+        for row in rows
+        if row.owner.kind is OwnerKind.POD and not _comes_with_the_node(row) and (used := figure(row)) is not None
+    }
+
+
+def _comes_with_the_node(row: OwnerUsage) -> bool:
+    workload = row.identity.workload if row.identity else None
+    static = "-" not in row.owner.id and "_" not in row.owner.id  # the hash of its manifest, not a UUID
+    return static or (workload is not None and workload[0] == "DaemonSet")
 
 
 def _owner_key(row: OwnerUsage) -> str:

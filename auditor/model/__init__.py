@@ -6,7 +6,7 @@ Five of them carry the flow: `NodeSample` (facts of one moment), `Owner` and `No
 Every figure is `int | None`: `None` is unknown and is never shown as zero.
 """
 
-from auditor.model.assessment import Assessment, NodeInfo, Peak, Verdict
+from auditor.model.assessment import Assessment, NodeInfo, Peak, PodShare, Verdict
 from auditor.model.depth import Depth, End, Holder, Named, OpenSocket
 from auditor.model.figures import UNLIMITED, Limit, Unlimited, percent
 from auditor.model.finding import Change, Drops, Event, Finding, Reading, Severity, Share, Subject
@@ -86,6 +86,7 @@ __all__ = [
     "Peak",
     "Peer",
     "PodIdentity",
+    "PodShare",
     "Pool",
     "PoolUsage",
     "PortUsage",

@@ -27,6 +27,16 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
+class PodShare:
+    """What single pods take of a pool, each at its peak: how many pods, the median, what nine of ten do not exceed, the most."""
+
+    pods: int
+    p50: int
+    p90: int
+    max: int
+
+
+@dataclass(frozen=True, slots=True)
 class Assessment:
     """The rules' word on one moment.
 
@@ -38,6 +48,7 @@ class Assessment:
         unjudged: ids of all limits that could not be read, promised or not.
         peaks: by (limit, scope) as the readings name them.
         fds_peaks: the most descriptors each pod held.
+        shares: what single pods take, by (limit, scope), where that is known.
         thresholds: (warning, critical) percent in force, by (limit, scope).
         ends: when a limit runs out, where a trend is worth trusting: seconds since the epoch by (limit, scope).
     """
@@ -50,6 +61,7 @@ class Assessment:
     unjudged: frozenset[str] = frozenset()
     peaks: Mapping[tuple[str, str], Peak] = field(default_factory=dict)
     fds_peaks: Mapping[Owner, Peak] = field(default_factory=dict)
+    shares: Mapping[tuple[str, str], PodShare] = field(default_factory=dict)
     thresholds: Mapping[tuple[str, str], tuple[int, int | None]] = field(default_factory=dict)
     ends: Mapping[tuple[str, str], float] = field(default_factory=dict)
 

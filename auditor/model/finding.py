@@ -1,5 +1,6 @@
 """Reading and Finding: what the rules make of a node."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
@@ -61,6 +62,8 @@ class Reading:
         subject: whom a finding would be about.
         consumers: who takes the pool, the greatest first.
         affected: who fails next.
+        pods: what each pod takes of it, in the limit's own unit, but for those that every node has anyway: DaemonSets and
+            static pods. Empty where single pods take none, or it is unknown.
         flows: what is tracked, of a reading of conntrack.
         ports: what a reading of ephemeral ports is about.
         peer: name of the pod at the other end, where it is one of this node.
@@ -76,6 +79,7 @@ class Reading:
     pressure: int | None = None
     consumers: tuple[Share, ...] = ()
     affected: tuple[Share, ...] = ()
+    pods: Mapping[Owner, int] = field(default_factory=dict)
     flows: Flows | None = None
     ports: PortUse | None = None
     peer: str = ""

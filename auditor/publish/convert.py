@@ -18,6 +18,7 @@ from auditor.model import (
     OwnerKind,
     OwnerUsage,
     PodIdentity,
+    PodShare,
     ProcessUse,
     Reading,
     Severity,
@@ -232,7 +233,12 @@ def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
         peak_at=timestamp(peak.at) if peak else None,
         peak_since=timestamp(peak.since) if peak else None,
         exhausts_at=_maybe(timestamp, assessment.ends.get((reading.limit, reading.scope))),
+        pod_share=_maybe(_pod_share, assessment.shares.get((reading.limit, reading.scope))),
     )
+
+
+def _pod_share(share: PodShare) -> shape.PodShare:
+    return shape.PodShare(pods=share.pods, p50=share.p50, p90=share.p90, max=share.max)
 
 
 def _outside(kind: OwnerKind) -> shape.OutsideKind:

@@ -10,6 +10,7 @@ from auditor.remember.history import History, reading_id
 from auditor.remember.peaks import PeakWindow
 from auditor.remember.rate import Rate
 from auditor.remember.series import Series
+from auditor.remember.shares import summed
 from auditor.remember.trend import Trend
 
-__all__ = ["Composition", "History", "PeakWindow", "Rate", "Series", "Trend", "reading_id"]
+__all__ = ["Composition", "History", "PeakWindow", "Rate", "Series", "Trend", "reading_id", "summed"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, Reading
+from auditor.remember import shares
 from auditor.remember.composition import Composition
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
 from auditor.remember.rate import Rate
@@ -36,6 +37,7 @@ class History:
         series: figures whose growth is watched, by reading.
         trends: those that grow.
         compositions: what the descriptors of each owner were.
+        shares: what single pods take of each pool at their peak, by (limit, scope).
         rates: of counters that should stand still.
     """
 
@@ -46,6 +48,7 @@ class History:
     series: Mapping[str, Series] = field(default_factory=dict)
     trends: Mapping[str, Trend] = field(default_factory=dict)
     compositions: Mapping[Owner, Composition] = field(default_factory=dict)
+    shares: Mapping[tuple[str, str], Mapping[Owner, int]] = field(default_factory=dict)
     rates: Mapping[str, Rate] = field(default_factory=dict)
 
     @classmethod
@@ -81,6 +84,7 @@ class History:
 
         Pods that are gone are forgotten; scopes are kept for seven days, for a node outlives what runs on it.
         """
+        readings = tuple(readings)
         peaks = {key: window for key, window in self.peaks.items() if window.peak.at >= now - WINDOW_SECONDS}
         for reading in readings:
             if reading.used is not None:
@@ -103,7 +107,8 @@ class History:
                 window = (window or PeakWindow(now)).observe(row.fds, now)
             if window:
                 fds_peaks[row.owner] = window
-        return replace(self, peaks=peaks, fds_peaks=fds_peaks, compositions=compositions)
+        shares_now = shares.observe(self.shares, readings)
+        return replace(self, peaks=peaks, fds_peaks=fds_peaks, compositions=compositions, shares=shares_now)
 
     def follow(self, readings: Iterable[Reading], now: float) -> "History":
         """Return the history with one more value of each figure whose growth is watched.

@@ -16,9 +16,11 @@ from auditor.model import (
     Finding,
     Listener,
     NodeSample,
+    Owner,
     OwnerKind,
     Peer,
     PodIdentity,
+    PodShare,
     Pool,
     PortUse,
     Severity,
@@ -26,7 +28,7 @@ from auditor.model import (
     TcpState,
     UserBudget,
 )
-from auditor.remember import History
+from auditor.remember import History, summed
 
 NAMES = {
     POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"}),
@@ -295,3 +297,40 @@ def test_ports_name_the_pods_on_both_ends() -> None:
         'of them by connections in TIME_WAIT; at the limit connect() to it fails with "cannot assign requested address"'
     )
     assert "net.ipv4.tcp_tw_reuse=1" in finding.remedy
+
+
+def test_what_single_pods_take_of_a_pool_is_remembered_at_its_peak() -> None:
+    names = {
+        uid: PodIdentity("shop", f"p{uid[0]}", uid, workload=workload, containers={})
+        for uid, workload in (
+            (POD_A, ("Deployment", "cart")),
+            (POD_B, ("DaemonSet", "tail")),
+            ("3" * 8 + POD_A[8:], None),
+        )
+    }
+    static = "0" * 32
+    usages = [
+        attribute(
+            sample(
+                [
+                    process(number, in_pod(uid), threads=threads, netns=number)
+                    for number, (uid, threads) in enumerate([*zip(names, figures, strict=True), (static, 500)], 10)
+                ]
+            ),
+            names,
+        )
+        for figures in ((40, 900, 6), (7, 900, 8))
+    ]
+    history = History()
+    for turn, usage in enumerate(usages):
+        assessment, history = assess(usage, history, Policy(), 1000.0 + 30 * turn)
+    assert assessment.shares["threads", "node"] == PodShare(pods=2, p50=8, p90=40, max=40), "two pods, each at its peak"
+    gone, _ = assess(attribute(sample([process(10, in_pod(POD_A), threads=3)]), names), history, Policy(), 1100.0)
+    assert gone.shares["threads", "node"] == PodShare(1, 40, 40, 40)
+
+
+def test_the_ninetieth_percentile_is_by_nearest_rank() -> None:
+    owners = [Owner(OwnerKind.POD, f"{number:032x}") for number in range(20)]
+    for many, expected in ((1, (1, 1, 1)), (10, (5, 9, 10)), (20, (10, 18, 20))):
+        (share,) = summed({("x", "node"): {owners[number]: number + 1 for number in range(many)}}).values()
+        assert (share.p50, share.p90, share.max) == expected
