@@ -32,6 +32,8 @@ from auditor.model import (
     PoolUsage,
     PortUsage,
     Process,
+    Queueing,
+    QueueUsage,
     TaskLimit,
     UserBudget,
     UserUsage,
@@ -109,6 +111,16 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         dropping=tuple(
             DropUsage(_youngest(one, owner_of, answers_for, starts), one.address, one.port, one.drops)
             for one in sample.dropping
+        ),
+        queueing=tuple(
+            QueueUsage(
+                _youngest(one, owner_of, answers_for, starts),
+                (one.netns, one.id),
+                one.peer,
+                one.received,
+                one.sent,
+            )
+            for one in sample.queueing
         ),
         task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
         missing=sample.missing,
@@ -218,7 +230,10 @@ def _listener(
 
 
 def _youngest(
-    one: Listener | Dropping, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], starts: Mapping[int, int]
+    one: Listener | Dropping | Queueing,
+    owner_of: Mapping[int, Owner],
+    answers_for: Mapping[int, Owner],
+    starts: Mapping[int, int],
 ) -> Owner:
     """Name who reads: the youngest of all who hold the socket, for a service is younger than who passed it on."""
     holders = [pid for pid in one.holders or () if pid in owner_of]

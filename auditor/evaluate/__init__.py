@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from auditor.evaluate import drops, leaks
+from auditor.evaluate import drops, leaks, stuck
 from auditor.evaluate.causes import Causes
 from auditor.evaluate.drops import DROPS
 from auditor.evaluate.leaks import LEAKS
@@ -53,11 +53,12 @@ def assess(
     )
     dropped = [(row, one) for row in DROPS for one in row.read(usage)]
     totals = {drops.key(row, one): one.total for row, one in dropped}
-    history = history.count(totals, now)
+    history = history.count(totals, now).watch(usage.queueing, now)
     causes = Causes.of_node(usage, history)
     found = [judge(row, reading, history, policy.of(row, reading), now) for row, reading in judged]
     found += [leaks.judge(row, reading, causes, now) for row, reading in growing]
     found += [drops.judge(row, one, history, now) for row, one in dropped]
+    found += stuck.judge(usage, history, now)
     findings = [finding for finding in found if finding]
     seen = [finding_id(row, reading) for row, reading in judged]
     seen += [leaks.finding_id(row, reading) for row, reading in growing]

@@ -224,6 +224,28 @@ class Listener(NamedTuple):
     drops: int | None = None
 
 
+class Queueing(NamedTuple):
+    """A TCP socket with much in its queues.
+
+    Attributes:
+        netns: inode of the namespace.
+        id: the kernel's own, the same in every sweep while it lives.
+        port: local.
+        peer: the other end.
+        received: bytes that nobody has read.
+        sent: bytes that the peer has not acknowledged.
+        holders: pids of those who hold it; `None` where they were not looked for.
+    """
+
+    netns: int
+    id: int
+    port: int
+    peer: Peer
+    received: int
+    sent: int
+    holders: tuple[int, ...] | None
+
+
 class Dropping(NamedTuple):
     """A UDP socket that has dropped datagrams, for nobody read them in time.
 
@@ -379,6 +401,7 @@ class NodeSample:
         listeners: `None` where nobody could list them.
         ports: what takes the most ephemeral ports in each namespace.
         dropping: UDP sockets that have dropped datagrams.
+        queueing: TCP sockets with much in their queues.
         shared: descriptions held by several tables; `None` when unknown.
         pools: of the whole node.
         cgroup_tasks: cgroups that have a limit on tasks.
@@ -401,6 +424,7 @@ class NodeSample:
     listeners: tuple[Listener, ...] | None = None
     ports: tuple[PortUse, ...] = ()
     dropping: tuple[Dropping, ...] = ()
+    queueing: tuple[Queueing, ...] = ()
     shared: tuple[SharedDescriptions, ...] | None = None
     budgets: tuple[UserBudget, ...] = ()
     pools: tuple[Pool, ...] = ()

@@ -234,6 +234,17 @@ class DropUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueUsage:
+    """A TCP socket with much in its queues, and whose it is. `id` is the kernel's own while the socket lives."""
+
+    owner: Owner
+    id: tuple[int, int]
+    peer: Peer
+    received: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
 class TaskLimit:
     """A cgroup with a limit on tasks, and the owner whose it is: the host for one around many.
 
@@ -295,6 +306,7 @@ class NodeUsage:
     pools: tuple[PoolUsage, ...] = ()
     listeners: tuple[ListenerUsage, ...] | None = None
     dropping: tuple[DropUsage, ...] = ()
+    queueing: tuple[QueueUsage, ...] = ()
     task_limits: tuple[TaskLimit, ...] = ()
     missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from inspect import getdoc
 from typing import Any
 
-from auditor.evaluate import DROPS, LEAKS, LIMITS
+from auditor.evaluate import DROPS, LEAKS, LIMITS, stuck
 from auditor.evaluate.leaks import WARNING_PERCENT, WARNING_SECONDS
 from auditor.evaluate.limits import URGENT_PERCENT, LimitRow
 from auditor.evaluate.rules import HYSTERESIS_POINTS
@@ -136,6 +136,9 @@ def _rules() -> Iterator[str]:
             f"between; closes after {SUSTAINED_SWEEPS} quiet ones.\n"
         )
         yield f"To change: {getdoc(drop.remedy)}\n"
+    yield f"### {stuck.RULE}\n"
+    yield f"{_sentence(stuck.TITLE)} One finding for each owner, Warning; it closes when they move.\n"
+    yield f"To change: {getdoc(stuck.remedy)}\n"
     yield "### AuditIncomplete\n"
     yield (
         "A limit that this installation promises to read could not be read, so the verdict is Unknown unless something "

@@ -11,6 +11,7 @@ from auditor.remember.peaks import PeakWindow
 from auditor.remember.rate import Rate
 from auditor.remember.series import Series
 from auditor.remember.shares import summed
+from auditor.remember.stillness import Still
 from auditor.remember.trend import Trend
 
-__all__ = ["Composition", "History", "PeakWindow", "Rate", "Series", "Trend", "reading_id", "summed"]
+__all__ = ["Composition", "History", "PeakWindow", "Rate", "Series", "Still", "Trend", "reading_id", "summed"]

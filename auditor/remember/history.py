@@ -4,12 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, Reading
-from auditor.remember import shares
+from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, QueueUsage, Reading
+from auditor.remember import shares, stillness
 from auditor.remember.composition import Composition
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
 from auditor.remember.rate import Rate
 from auditor.remember.series import Series
+from auditor.remember.stillness import Still
 from auditor.remember.trend import Trend, follow
 
 K = TypeVar("K")
@@ -38,6 +39,7 @@ class History:
         trends: those that grow.
         compositions: what the descriptors of each owner were.
         shares: what single pods take of each pool at their peak, by (limit, scope).
+        queues: of sockets that hold much, since when nothing moved.
         rates: of counters that should stand still.
     """
 
@@ -49,6 +51,7 @@ class History:
     trends: Mapping[str, Trend] = field(default_factory=dict)
     compositions: Mapping[Owner, Composition] = field(default_factory=dict)
     shares: Mapping[tuple[str, str], Mapping[Owner, int]] = field(default_factory=dict)
+    queues: Mapping[tuple[int, int], Still] = field(default_factory=dict)
     rates: Mapping[str, Rate] = field(default_factory=dict)
 
     @classmethod
@@ -135,6 +138,10 @@ class History:
             if key in rates or len(rates) < _RATES_MAX:
                 rates[key] = rates[key].observe(total, now) if key in rates else Rate(total, now)
         return replace(self, rates=rates)
+
+    def watch(self, queues: Iterable[QueueUsage], now: float) -> "History":
+        """Return the history with this sweep's queues."""
+        return replace(self, queues=stillness.observe(self.queues, queues, now))
 
     def conclude(self, findings: Iterable[Finding], readings: Iterable[Reading]) -> "History":
         """Return the history that the next sweep starts from."""

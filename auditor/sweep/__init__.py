@@ -87,6 +87,7 @@ def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | 
         listeners=listeners.take(root, rows, holdings, network, budget),
         ports=network.ports,
         dropping=listeners.dropping(network, holdings),
+        queueing=listeners.queueing(network, holdings),
         shared=shared,
         budgets=tuple(per_user.found),
         pools=found.found,

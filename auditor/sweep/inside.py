@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from auditor.kernel import diag
+from auditor.kernel.bpf.records import MUCH_QUEUED
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.kernel.procfs import net_stat, port_range, sysctl
 from auditor.kernel.procfs.port_range import PortRange
@@ -218,7 +219,8 @@ def _tcp(netns: int, listeners: Iterable[diag.Listener], range_: PortRange | Non
     listening = {one.port.to_bytes(2, "big"): one.port for one in listeners}
     sockets, connections = _sockets(rows), _connections(rows, listening)
     sockets.name_peers(_ends(rows, listening))
-    return TcpDump(sockets, connections, time.thread_time() - began, time.monotonic(), uses)
+    queueing = tuple(row for row in rows if row[8] + row[9] >= MUCH_QUEUED and row[1] != TcpState.LISTEN)
+    return TcpDump(sockets, connections, time.thread_time() - began, time.monotonic(), uses, queueing)
 
 
 class _Udp(NamedTuple):

@@ -9,7 +9,7 @@ from auditor.kernel.diag import Listener as Row
 from auditor.kernel.diag import short_address
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
-from auditor.model import Dropping, Listener
+from auditor.model import Dropping, Listener, Peer, Queueing
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps
@@ -90,6 +90,23 @@ def dropping(dumps: Dumps, holdings: Holdings) -> tuple[Dropping, ...]:
         Dropping(netns, _written(row[0], row[4]), int.from_bytes(row[2], "big"), _holders_of(row[-1], holdings), drops)
         for netns, dump in sorted(dumps.inside.items())
         for row, drops in dump.dropping
+    )
+
+
+def queueing(dumps: Dumps, holdings: Holdings) -> tuple[Queueing, ...]:
+    """Return the TCP sockets with much in their queues."""
+    return tuple(
+        Queueing(
+            netns=netns,
+            id=row[6],
+            port=int.from_bytes(row[2], "big"),
+            peer=Peer(_written(row[0], row[5]), int.from_bytes(row[3], "big"), 1),
+            received=row[8],
+            sent=row[9],
+            holders=_holders_of(row[-1], holdings) if row[-1] else (),
+        )
+        for netns, dump in sorted(dumps.inside.items())
+        for row in (dump.tcp.queueing if dump.tcp else ())
     )
 
 

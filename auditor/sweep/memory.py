@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.kernel.bpf.records import Port
+from auditor.kernel.diag import InetRow
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.model import BudgetHolding, Flows, Gap, PortUse, SocketGroup, TcpState
@@ -79,6 +80,7 @@ class TcpDump:
         seconds: of CPU it took.
         at: when, in seconds of the monotonic clock; `None` where none was needed.
         ports: where the most ephemeral ports went; `None` where nobody asked.
+        queueing: sockets with much in their queues.
     """
 
     sockets: Sockets
@@ -86,6 +88,7 @@ class TcpDump:
     seconds: float = 0.0
     at: float | None = None
     ports: tuple[PortUse, ...] | None = None
+    queueing: tuple[InetRow, ...] = ()
 
     @classmethod
     def of_mini_sockets(cls, number: int) -> "TcpDump":

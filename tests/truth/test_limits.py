@@ -261,6 +261,19 @@ def test_what_is_dropped_sweep_after_sweep_is_told_and_a_total_is_not(start: Sta
     assert "SO_RCVBUF" in datagrams.remedy
 
 
+def test_bytes_that_nobody_reads(start: Start, uid: str) -> None:
+    truth = start("queued", uid)
+    assessment = audit(sweeps=8)[1]
+    (finding,) = (one for one in assessment.findings if one.rule == "SocketQueueStuck")
+    assert finding.subject.owner == pod(uid)
+    assert finding.message.startswith(f"pod {uid}: ")
+    assert not [one for one in audit(sweeps=3)[1].findings if one.rule == "SocketQueueStuck"], "not for long enough"
+    usage = audit()[0]
+    queues = [one for one in usage.queueing if one.owner == pod(uid)]
+    assert 16_384 <= sum(one.received for one in queues) <= truth["tcp"]
+    assert max(one.received for one in queues) >= 16_384
+
+
 def test_a_listener_below_its_mark_or_full_for_a_moment_is_silent(start: Start, uid: str) -> None:
     start("listeners", uid, 7)
     assert not findings(audit(sweeps=2)[1], "listen-backlog")

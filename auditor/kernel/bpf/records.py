@@ -21,6 +21,9 @@ _FORMATS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "s32": "i", "s64": "q
 KINDS = tuple(Kind)
 TCP_STATES = 13  # include/net/tcp_states.h, up to TCP_NEW_SYN_RECV
 
+MUCH_QUEUED = 16_384
+"""Bytes in the queues of a TCP socket that make it worth watching whether they ever move."""
+
 CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} | {
     "KINDS": len(KINDS),
     "TCP_STATES": TCP_STATES,
@@ -32,6 +35,8 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "LISTENS": 2,
     "PTMX": 4,
     "DROPS": 8,
+    "QUEUES": 16,
+    "MUCH_QUEUED": MUCH_QUEUED,
     "SUMS": 1,
     "HELD": 2,
     "NAMED": 3,
@@ -44,7 +49,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
 KTHREAD, THREAD, WITH_TIME_WAIT, EXITING = (
     CONSTANTS[name] for name in ("KTHREAD", "THREAD", "WITH_TIME_WAIT", "EXITING")
 )
-SHARED, LISTENS, PTMX, DROPS = (CONSTANTS[name] for name in ("SHARED", "LISTENS", "PTMX", "DROPS"))
+SHARED, LISTENS, PTMX, DROPS, QUEUES = (CONSTANTS[name] for name in ("SHARED", "LISTENS", "PTMX", "DROPS", "QUEUES"))
 SOCKETS = {CONSTANTS[name.upper()]: name for name in ("tcp", "udp", "unix", "other")}
 TCP = CONSTANTS["TCP"]
 
@@ -142,17 +147,19 @@ class Sums(NamedTuple):
 
 
 class Held(NamedTuple):
-    """One descriptor: shared, of a socket that listens or has dropped, of a pseudo-terminal's master, or of inotify.
+    """One descriptor: shared, of a socket that listens, has dropped or queues, of a terminal's master, or of inotify.
 
     Attributes:
         file: the description.
         budget: of an inotify instance, a key of the map `budgets`.
         netns: of a socket; of an epoll instance the user whose watches it counts among.
         socket: 0, or which sort.
-        queue: of a listener, connections that wait.
+        queue: of a listener, connections that wait; of a TCP socket with much in its queues, bytes that nobody has read.
+        backlog: of a listener; of such a socket, bytes that are not acknowledged.
         drops: sk_drops of a listener or a UDP socket.
         queued: bytes in the queues of any other.
-        address: local, of a listener or a UDP socket that has dropped.
+        address: local, of a listener or a UDP socket that has dropped; of one that queues its peer's.
+        peer_port: of one that queues.
     """
 
     tag: u32
@@ -172,8 +179,8 @@ class Held(NamedTuple):
     drops: u32
     queued: u32
     port: u16
-    reserved: u16
-    reserved2: u32
+    peer_port: u16
+    reserved: u32
     address: Annotated[bytes, "u8", 16]
 
 

@@ -507,6 +507,15 @@ static __always_inline u32 kind_of(struct inode *inode, u8 *flags)
 	return internal || !type ? KIND_OTHER : KIND_FILE;
 }
 
+static __always_inline void describe_peer(struct held *one, struct sock *sk)
+{
+	one->peer_port = __builtin_bswap16(sk->__sk_common.skc_dport);
+	if (one->family == AF_INET)
+		__builtin_memcpy(one->address, &sk->__sk_common.skc_daddr, 4);
+	else if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr))
+		bpf_core_read(one->address, 16, &sk->__sk_common.skc_v6_daddr);
+}
+
 static __always_inline u32 drops_of(struct sock *sk)
 {
 	if (bpf_core_field_exists(sk->sk_drop_counters)) {
@@ -556,7 +565,15 @@ static __always_inline void describe(struct held *one, struct sock *sk)
 		if (tcp) {
 			s32 received = tcp->rcv_nxt - tcp->copied_seq, sent = tcp->write_seq - tcp->snd_una;
 
-			one->queued = (received > 0 ? received : 0) + (sent > 0 ? sent : 0);
+			received = received > 0 ? received : 0;
+			sent = sent > 0 ? sent : 0;
+			one->queued = received + sent;
+			if (one->queued >= MUCH_QUEUED) {
+				one->flags |= QUEUES;
+				one->queue = received;
+				one->backlog = sent;
+				describe_peer(one, sk);
+			}
 		}
 	} else if (type == SOCK_DGRAM && (one->protocol == IPPROTO_UDP || one->protocol == IPPROTO_UDPLITE)) {
 		s32 sent = sk->sk_wmem_alloc.refs.counter - 1;

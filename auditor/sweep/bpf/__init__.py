@@ -82,6 +82,7 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
         listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
         ports=network.ports,
         dropping=holdings.dropping(),
+        queueing=holdings.queueing(),
         shared=shared,
         budgets=(*per_user, *keys),
         pools=found.found,

@@ -10,7 +10,17 @@ from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
 from auditor.kernel.bpf.records import Held, Port
 from auditor.kernel.diag import short_address, unix_name
-from auditor.model import BudgetHolding, Dropping, Kind, Listener, Peer, SharedDescriptions, SocketGroup, TcpState
+from auditor.model import (
+    BudgetHolding,
+    Dropping,
+    Kind,
+    Listener,
+    Peer,
+    Queueing,
+    SharedDescriptions,
+    SocketGroup,
+    TcpState,
+)
 from auditor.sweep.bpf.processes import Table
 
 Holders = tuple[int, ...]
@@ -190,6 +200,22 @@ class Holdings:
                 for key, several in sorted(alike.items())
                 for port in [Port(key[0], key[3], key[4])]
             ),
+        )
+
+    def queueing(self) -> tuple[Queueing, ...]:
+        """Return the TCP sockets with much in their queues."""
+        return tuple(
+            Queueing(
+                one.netns,
+                file,
+                one.port,
+                Peer(written(short_address(one.family, one.address)), one.peer_port, 1),
+                one.queue,
+                one.backlog,
+                self.holders(file),
+            )
+            for file, one in self._descriptions.items()
+            if one.flags & records.QUEUES
         )
 
     def dropping(self) -> tuple[Dropping, ...]:

@@ -1,0 +1,73 @@
+"""Queues that do not move for minutes: somebody does not read, or does not take. One finding for each owner."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from auditor.evaluate.readings import pods_by_address
+from auditor.model import Finding, NodeUsage, Owner, QueueUsage, Severity, Subject
+from auditor.model.words import clean, count, duration, endpoint, owner_name
+from auditor.remember import History
+
+RULE = "SocketQueueStuck"
+TITLE = "TCP sockets whose queues hold the same bytes, 16 KiB or more, for three minutes"
+STILL_SECONDS = 180.0
+
+
+def remedy(*, unread: bool) -> str:
+    """The program that does not read, or the peer that does not take: no setting of the kernel moves a queue."""
+    if unread:
+        return (
+            "the program has not read what came: look at its threads (a deadlock, an endless loop, a forgotten connection) "
+            "and restart it; what it holds is memory of all pods (tcp_mem)"
+        )
+    return (
+        "the peer has not taken what was sent: see whether it is alive and reads; TCP_USER_TIMEOUT or keep-alive in the "
+        "program ends such connections, and a restart frees what they hold"
+    )
+
+
+def judge(usage: NodeUsage, history: History, now: float) -> Iterator[Finding]:
+    """Yield a finding for each owner with sockets that stand still."""
+    rows = {row.owner: row for row in usage.owners}
+    names = pods_by_address(usage)
+    still = _still(usage, history, now)
+    for finding in history.findings.values():
+        if finding.rule == RULE and finding.subject.owner not in still and _may_be(finding, usage, history):
+            yield finding  # of an earlier life
+    for owner, several in still.items():
+        identity = rows[owner].identity if owner in rows else None
+        identifier = f"{RULE}/{'/'.join(filter(None, (owner.kind.lower(), owner.id)))}"
+        before = history.findings.get(identifier)
+        received, sent = sum(one.received for one in several), sum(one.sent for one in several)
+        greatest = max(several, key=lambda one: (one.received + one.sent, one.id))
+        since = min(history.queues[one.id].since for one in several)
+        what = "nobody reads" if received >= sent else "the peer does not take"
+        peer, number = endpoint(greatest.peer.address, greatest.peer.port or 0), len(several)
+        pod = f" ({clean(names[greatest.peer.address])})" if greatest.peer.address in names else ""
+        yield Finding(
+            id=identifier,
+            rule=RULE,
+            severity=Severity.WARNING,
+            subject=Subject(owner, identity),
+            since=before.since if before else float(int(now)),
+            message=(
+                f"{owner_name(owner, identity)}: {count(received + sent)} bytes that {what} stand in "
+                f"{count(number)} {'socket' if number == 1 else 'sockets'} for {duration(now - since)}, most of them "
+                f"{'from' if greatest.received >= greatest.sent else 'to'} {peer}{pod}"
+            ),
+            remedy=remedy(unread=received >= sent),
+        )
+
+
+def _may_be(finding: Finding, usage: NodeUsage, history: History) -> bool:
+    """Whether an owner has a queue of which it is not known yet that it moves."""
+    return any(one.owner == finding.subject.owner and not history.queues[one.id].moved for one in usage.queueing)
+
+
+def _still(usage: NodeUsage, history: History, now: float) -> dict[Owner, list[QueueUsage]]:
+    found: defaultdict[Owner, list[QueueUsage]] = defaultdict(list)
+    for one in usage.queueing:
+        known = history.queues.get(one.id)
+        if known and now - known.since >= STILL_SECONDS:
+            found[one.owner].append(one)
+    return found

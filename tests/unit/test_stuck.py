@@ -1,0 +1,49 @@
+"""Queues that do not move."""
+
+from samples import POD_A, POD_B, in_pod, process, sample
+
+from auditor.attribute import attribute
+from auditor.evaluate import Policy, assess
+from auditor.model import Finding, Peer, PodIdentity, Queueing
+from auditor.remember import History
+
+NAMES = {
+    POD_A: PodIdentity("shop", "cart", POD_A, addresses=("10.0.0.7",)),
+    POD_B: PodIdentity("db", "postgres", POD_B, addresses=("10.0.0.8",)),
+}
+PROCESSES = (process(10, in_pod(POD_A), netns=7), process(20, in_pod(POD_B), netns=8))
+
+
+def found(queues: list[tuple[int, int]], history: History | None = None) -> tuple[list[list[Finding]], History]:
+    history, some = history or History(), []
+    for turn, (received, sent) in enumerate(queues):
+        one = Queueing(7, 99, 40_000, Peer("10.0.0.8", 5432, 1), received, sent, (10,))
+        seen = sample(PROCESSES, queueing=(one,) if received + sent else ())
+        assessment, history = assess(attribute(seen, NAMES), history, Policy(), 1000.0 + 60 * turn)
+        some.append([one for one in assessment.findings if one.rule == "SocketQueueStuck"])
+    return some, history
+
+
+def test_the_same_bytes_for_three_minutes_are_told_with_the_peer() -> None:
+    some, _ = found([(50_000, 0)] * 5 + [(50_001, 0)])
+    assert [len(one) for one in some] == [0, 0, 0, 1, 1, 0]
+    assert some[4][0].message == (
+        "shop/cart: 50,000 bytes that nobody reads stand in 1 socket for 4 min, most of them from 10.0.0.8:5432 (db/postgres)"
+    )
+    assert "deadlock" in some[4][0].remedy
+
+
+def test_what_the_peer_does_not_take_is_said_so() -> None:
+    (finding,) = found([(0, 90_000)] * 4)[0][-1]
+    assert "90,000 bytes that the peer does not take" in finding.message
+    assert " to 10.0.0.8:5432" in finding.message
+
+
+def test_a_queue_that_moves_is_no_finding() -> None:
+    assert not any(found([(50_000 + number % 2, 0) for number in range(9)])[0])
+
+
+def test_a_restored_finding_waits_until_its_queue_moves_or_is_gone() -> None:
+    some, _ = found([(50_000, 0)] * 4)
+    again, _ = found([(50_000, 0), (50_000, 0), (10, 20_000), (0, 0)], History.restored(some[-1], {}, {}))
+    assert [len(one) for one in again] == [1, 1, 0, 0]
