@@ -31,13 +31,18 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_FAILED, f"{self.prog}: {message}. See {self.prog} --help.\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def kubectl() -> int:
+    """Run as the plugin `kubectl sockaudit`: the commands that ask a cluster."""
+    return main(parser=_plugin_parser())
+
+
+def main(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> int:
     """Run the command `sockaudit`.
 
     Returns:
         0 done; 1 a finding at or above `--fail-on`; 2 the audit failed, bad usage, or Unknown under `--fail-on`.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = (parser or _parser()).parse_args(argv)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -98,6 +103,41 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     replay.add_argument("--thresholds", metavar="FILE", help="try others: LIMIT: {warning: PERCENT, critical: PERCENT}")
 
+    _add_cluster_commands(commands)
+
+    capture = commands.add_parser(
+        "capture",
+        help="save what an audit reads, for a bug report",
+        description="Save what an audit reads, for a bug report; sockaudit scan --procfs DIR replays it. "
+        "Command lines, environments and file names are not saved; names of processes, cgroups and users' ids are.",
+    )
+    capture.set_defaults(run=_capture)
+    capture.add_argument("directory", metavar="DIR", help="where to; new or empty")
+    capture.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc")
+    return parser
+
+
+def _plugin_parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="kubectl sockaudit", description="Which shared limits of the nodes run out, and who takes them."
+    )
+    parser.add_argument("--version", action="version", version=f"sockaudit {__version__}")
+    _add_cluster_commands(parser.add_subparsers(title="commands", required=True, metavar="COMMAND"))
+    return parser
+
+
+def _add_cluster_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    """Add the commands that ask a cluster, with kubectl's own flags."""
+    top = commands.add_parser("top", help="the pods or nodes that hold most, as their nodes list them")
+    top.set_defaults(run=_top)
+    top.add_argument("what", choices=("pods", "nodes"))
+    top.add_argument("-A", "--all-namespaces", action="store_true", help="pods of all namespaces")
+    explain = commands.add_parser("explain", help="all that is known of one node or pod, and what to do next")
+    explain.set_defaults(run=_explain)
+    explain.add_argument("subject", metavar="node/NAME|pod/NAME")
+    for command in (top, explain):
+        command.add_argument("-n", "--namespace", metavar="NAME", help="of pods; default: the context's")
+
     report = commands.add_parser(
         "report",
         help="what each pool of nodes runs out of first, how many more pods fit, what to change",
@@ -111,18 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("-o", "--output", choices=REPORTS, default="table", help="default: table")
     report.add_argument("--by", metavar="LABEL", help="label that names a node's pool; default: the providers' own")
     report.add_argument("--headroom", type=_headroom, default=50, metavar="PERCENT", help="to leave free; default: 50")
-    report.add_argument("--context", help="kubeconfig context")
-
-    capture = commands.add_parser(
-        "capture",
-        help="save what an audit reads, for a bug report",
-        description="Save what an audit reads, for a bug report; sockaudit scan --procfs DIR replays it. "
-        "Command lines, environments and file names are not saved; names of processes, cgroups and users' ids are.",
-    )
-    capture.set_defaults(run=_capture)
-    capture.add_argument("directory", metavar="DIR", help="where to; new or empty")
-    capture.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc")
-    return parser
+    for command in (top, explain, report):
+        command.add_argument("--context", metavar="NAME", help="kubeconfig context")
+        command.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG or ~/.kube/config")
 
 
 def _scan(arguments: argparse.Namespace) -> int:
@@ -203,6 +234,39 @@ def _replay(arguments: argparse.Namespace) -> int:
         return _fail(str(error))
 
 
+def _top(arguments: argparse.Namespace) -> int:
+    from auditor.plugin.command import run_top  # noqa: PLC0415
+    from auditor.plugin.objects import PluginError  # noqa: PLC0415
+
+    try:
+        run_top(
+            arguments.what,
+            context=arguments.context,
+            kubeconfig=arguments.kubeconfig,
+            namespace=arguments.namespace,
+            every=arguments.all_namespaces,
+        )
+    except PluginError as error:
+        return _fail(str(error))
+    return EXIT_OK
+
+
+def _explain(arguments: argparse.Namespace) -> int:
+    from auditor.plugin.command import run_explain  # noqa: PLC0415
+    from auditor.plugin.objects import PluginError  # noqa: PLC0415
+
+    try:
+        run_explain(
+            arguments.subject,
+            context=arguments.context,
+            kubeconfig=arguments.kubeconfig,
+            namespace=arguments.namespace,
+        )
+    except PluginError as error:
+        return _fail(str(error))
+    return EXIT_OK
+
+
 def _report(arguments: argparse.Namespace) -> int:
     from auditor.report import command  # noqa: PLC0415
 
@@ -214,6 +278,7 @@ def _report(arguments: argparse.Namespace) -> int:
             by=arguments.by,
             headroom=arguments.headroom,
             context=arguments.context,
+            kubeconfig=arguments.kubeconfig,
         )
     except command.ReportError as error:
         return _fail(str(error))

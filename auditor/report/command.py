@@ -32,6 +32,7 @@ def run(  # noqa: PLR0913 - what the command line says
     by: str | None,
     headroom: int,
     context: str | None,
+    kubeconfig: str | None = None,
 ) -> None:
     """Write the report to stdout.
 
@@ -42,6 +43,7 @@ def run(  # noqa: PLR0913 - what the command line says
         by: key of the label that names a node's pool.
         headroom: percent that should be left of each limit.
         context: of the kubeconfig.
+        kubeconfig: file; `None`: where kubectl looks.
 
     Raises:
         ReportError: a file cannot be read, or no cluster answers.
@@ -53,7 +55,7 @@ def run(  # noqa: PLR0913 - what the command line says
         else:
             from auditor.report import cluster  # noqa: PLC0415 - files need no client
 
-            found, server = cluster.read(context)
+            found, server = cluster.read(context, kubeconfig)
             sources = [server]
     except FileError as error:
         raise ReportError(str(error)) from None

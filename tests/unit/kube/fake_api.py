@@ -57,6 +57,7 @@ class FakeApi:
         objects: by path.
         watches: what each next watch sends, line by line; `None` in it stays silent until the server ends.
         pods: what a list of pods returns.
+        collections: what lists at other paths return, page by page.
     """
 
     def __init__(self) -> None:
@@ -65,6 +66,7 @@ class FakeApi:
         self.faults: list[Fault] = []
         self.watches: list[list[Json | bytes | None]] = []
         self.pods: list[Json] = []
+        self.collections: dict[str, list[Json]] = {}
         self.installed = True
         self.ended = threading.Event()
         self.token: str | None = None
@@ -157,10 +159,16 @@ class FakeApi:
 
     def _answer(self, request: Request) -> tuple[int, Json | bytes]:
         path = request.path
-        if path == "/api/v1/pods":
-            return 200, {"metadata": {"resourceVersion": "10"}, "items": self.pods}
         if path.startswith("/apis/sockaudit.io/") and not self.installed:
             return 404, b"404 page not found"
+        if path == "/api/v1/pods":
+            return 200, {"metadata": {"resourceVersion": "10"}, "items": self.pods}
+        if request.method == "GET" and path in self.collections:
+            return 200, self._page(self.collections[path], request.query)
+        return self._object(request)
+
+    def _object(self, request: Request) -> tuple[int, Json]:
+        path = request.path
         if request.method == "POST":
             path = f"{path}/{request.body['metadata']['name']}"
             if path in self.objects:
@@ -175,6 +183,15 @@ class FakeApi:
         elif request.method == "PATCH":
             _merge(found, request.body)
         return 200, found
+
+    @staticmethod
+    def _page(items: list[Json], query: dict[str, str]) -> Json:
+        begin = int(query.get("continue") or 0)
+        end = begin + int(query.get("limit") or len(items) or 1)
+        metadata: Json = {}
+        if end < len(items):
+            metadata = {"continue": str(end), "remainingItemCount": len(items) - end}
+        return {"metadata": metadata, "items": items[begin:end]}
 
 
 def _merge(into: Json, patch: Json) -> None:

@@ -1,0 +1,108 @@
+"""`explain node/NAME` and `explain pod/NAME`: all that is known of one subject, and what to do next."""
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.text import Text
+
+from auditor.model.words import bounded, clean, count, duration, endpoint
+from auditor.publish import object as shape
+from auditor.publish.terminal import render
+from auditor.publish.when import epoch
+from auditor.report.window import STALE_SECONDS
+
+_STYLES = {"Critical": "bold red", "Warning": "yellow", "Info": "cyan"}
+
+
+def node(name: str, status: shape.Status, now: float, console: Console) -> None:
+    """Print a node's whole status, and how old it is."""
+    _age(status, now, console)
+    render(status, name, console, all_rows=True)
+
+
+def pod(namespace: str, name: str, on: str, status: shape.Status, now: float, console: Console) -> None:  # noqa: PLR0913, PLR0917
+    """Print what a node says of a pod.
+
+    Args:
+        namespace: of the pod.
+        name: of the pod.
+        on: name of its node.
+        status: of that node.
+        now: seconds since the epoch.
+        console: where to.
+    """
+    shown = f"{clean(namespace)}/{clean(name)}"
+    console.print(Text(f"{shown} on {clean(on)}", style="bold"))
+    _age(status, now, console)
+    row = next((one for one in status.pods if (one.namespace, one.name) == (namespace, name)), None)
+    if row is None:
+        console.print(
+            Text(f"It is not among the {count(len(status.pods))} pods that the node lists: those under most pressure.")
+        )
+    else:
+        for line in _held(row):
+            console.print(Text(line), soft_wrap=True)
+    listeners = [one for one in status.listeners if (one.namespace, one.name) == (namespace, name)]
+    for one in listeners:
+        where = f"unix:{clean(one.address)}" if one.protocol == "unix" else endpoint(clean(one.address), one.port)
+        waiting = f"{count(one.queue)} of {count(one.backlog + 1)} waiting"
+        console.print(Text(f"listens on {where}: {waiting}, {count(one.drops or 0)} dropped"), soft_wrap=True)
+    found = list(_findings(namespace, name, status))
+    for finding, part in found:
+        console.print()
+        head = Text.assemble((finding.severity.upper(), _STYLES[finding.severity]), f" {clean(finding.rule)} ({part})")
+        console.print(head)
+        console.print(Text(f"  {clean(finding.message)}"), soft_wrap=True)
+        console.print(Text(f"  fix: {clean(finding.remedy)}"), soft_wrap=True)
+    console.print()
+    if not found:
+        console.print(Text("No finding is about it.", style="green"))
+    console.print(
+        Text(f"Socket by socket, on the node itself: sockaudit scan --pod {shown}", style="dim"), soft_wrap=True
+    )
+
+
+def _age(status: shape.Status, now: float, console: Console) -> None:
+    age = now - epoch(status.observed_at)
+    stale = "; older than 15 min, so take it as Unknown" if age > STALE_SECONDS else ""
+    console.print(Text(f"audited {duration(age)} ago{stale}", style="dim"))
+
+
+def _held(row: shape.Pod) -> Iterator[str]:
+    peak = "" if row.fds_peak is None else f", {count(row.fds_peak)} at its peak"
+    yield f"descriptors: {_figure(row.fds)}{peak}"
+    if row.kinds:
+        kinds = row.kinds.model_dump()
+        yield "  " + ", ".join(f"{count(number)} {kind}" for kind, number in sorted(kinds.items(), key=_most) if number)
+    if row.worst_process:
+        worst = row.worst_process
+        limit = "no limit" if worst.soft_limit is None else count(worst.soft_limit)
+        percent = "" if worst.percent is None else f" ({worst.percent} %)"
+        yield f"worst process: {worst.pid} {clean(worst.command)}, {count(worst.fds)} of {limit}{percent}"
+    if row.sockets and row.sockets.tcp:
+        states = row.sockets.tcp.model_dump()
+        used = ", ".join(f"{count(number)} {state}" for state, number in sorted(states.items(), key=_most) if number)
+        yield f"TCP sockets: {used or 'none'}"
+    for one in row.containers:
+        yield f"container {clean(one.name or one.id or 'sandbox')}: {_figure(one.fds)} descriptors"
+    if row.workload:
+        yield f"workload: {clean(row.workload)}"
+
+
+def _findings(namespace: str, name: str, status: shape.Status) -> Iterator[tuple[shape.Finding, str]]:
+    """Yield the findings that name the pod, and its part in each."""
+    for finding in status.findings:
+        if (finding.subject.namespace, finding.subject.name) == (namespace, name):
+            yield finding, "about it"
+        elif any((one.namespace, one.name) == (namespace, name) for one in finding.consumers):
+            yield finding, bounded(f"it takes part of {clean(finding.scope or 'the pool')}", 200)
+        elif any((one.namespace, one.name) == (namespace, name) for one in finding.affected):
+            yield finding, "it fails next"
+
+
+def _most(item: tuple[str, int]) -> int:
+    return -item[1]
+
+
+def _figure(value: int | None) -> str:
+    return "unknown" if value is None else count(value)

@@ -1,0 +1,82 @@
+"""What the plugin reads of a cluster."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+import yaml
+from kubernetes.config import ConfigException, list_kube_config_contexts
+from pydantic import ValidationError
+
+from auditor.kube.client import ApiError, Client, connect
+from auditor.model.words import bounded, clean
+from auditor.publish import object as shape
+from auditor.publish.object import GROUP, PLURAL, VERSION
+from auditor.report.cluster import words
+
+OBJECTS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
+_NOT_FOUND = 404
+_DEFAULT = "default"
+
+
+class PluginError(Exception):
+    """Nothing can be shown. The text is one line for a person, with what to do."""
+
+
+class Cluster:
+    """Answers about objects. Every failure is a `PluginError`."""
+
+    def __init__(self, context: str | None, kubeconfig: str | None) -> None:
+        self._context, self._kubeconfig = context, kubeconfig
+        try:
+            self.client: Client = connect(context, kubeconfig)
+        except ApiError as error:
+            raise PluginError(words(error)) from None
+
+    def namespace(self) -> str:
+        """Return the namespace that kubectl would use."""
+        try:
+            contexts, active = list_kube_config_contexts(self._kubeconfig)  # type: ignore[no-untyped-call]
+        except (ConfigException, OSError, ValueError, yaml.YAMLError):
+            return _DEFAULT
+        chosen = next((one for one in contexts if one.get("name") == self._context), active)
+        return str((chosen.get("context") or {}).get("namespace") or _DEFAULT)
+
+    def node_of(self, namespace: str, pod: str) -> str:
+        """Return the node that a pod runs on."""
+        shown = f"pod {clean(namespace)}/{clean(pod)}"
+        try:
+            found = self.client.get(f"/api/v1/namespaces/{quote(namespace, safe='')}/pods/{quote(pod, safe='')}")
+        except ApiError as error:
+            if error.status == _NOT_FOUND:
+                raise PluginError(
+                    f"{shown} does not exist. kubectl get pods -n {clean(namespace)} lists them."
+                ) from None
+            raise PluginError(words(error)) from None
+        node = _mapping(found.get("spec")).get("nodeName")
+        if not isinstance(node, str) or not node:
+            raise PluginError(f"{shown} is not scheduled yet, so no node has audited it.")
+        return node
+
+    def status(self, node: str) -> shape.Status:
+        """Return what a node said last."""
+        shown = bounded(clean(node), 253)
+        try:
+            found = self.client.get(f"{OBJECTS}/{quote(node, safe='')}")
+        except ApiError as error:
+            if error.status == _NOT_FOUND and error.reason != "NoResource":
+                raise PluginError(
+                    f"no SockAudit of node {shown}. kubectl get sockaudits lists those that report."
+                ) from None
+            raise PluginError(words(error)) from None
+        if not found.get("status"):
+            raise PluginError(f"node {shown} has not reported yet: see the agent's pod in its namespace.")
+        try:
+            return shape.Status.model_validate(found["status"])
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise PluginError(f"the status of {shown} is of another version ({bounded(clean(where), 100)}).") from None
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,149 @@
+"""The plugin and the report from a cluster, against an API that serves pages."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kube.fake_api import FakeApi, Fault, refusal
+from publish.audits import status, troubled
+from report.fleets import POOL, Json, limit, node, share
+
+from auditor import cli
+from auditor.plugin.command import complete
+from auditor.publish import object as shape
+from auditor.publish.when import timestamp
+
+OBJECTS = "/apis/sockaudit.io/v1alpha1/sockaudits"
+
+
+def whole(name: str, at: float) -> Json:
+    """An object as the agent writes it: shop/cart-7c9 at 96 % of its descriptors."""
+    body = shape.plain(status(troubled())) | {"observedAt": timestamp(at)}
+    return {"kind": "SockAudit", "metadata": {"name": name, "labels": {POOL: "workers"}}, "status": body}
+
+
+@pytest.fixture
+def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeApi]:
+    api = FakeApi()
+    with api.serving():
+        monkeypatch.setenv("TEST_KUBECONFIG", api.kubeconfig(tmp_path))
+        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+        monkeypatch.setattr(sys, "argv", ["kubectl-sockaudit"])
+        yield api
+
+
+def says(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    sys.argv = ["kubectl-sockaudit", *arguments, "--kubeconfig", os.environ["TEST_KUBECONFIG"]]
+    assert cli.kubectl() == 0
+    return capsys.readouterr().out
+
+
+def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    sys.argv = ["kubectl-sockaudit", *arguments, "--kubeconfig", os.environ["TEST_KUBECONFIG"]]
+    assert cli.kubectl() == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    return error
+
+
+def test_a_report_reads_all_pages_and_names_nodes_without_an_object(
+    api: FakeApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1_795_000_000
+    api.collections[OBJECTS] = [
+        node(f"n{number:03}", limit("pids", 1, 10, **share(1)), at=now) for number in range(600)
+    ]
+    api.collections["/api/v1/nodes"] = [{"metadata": {"name": f"n{number:03}"}} for number in range(602)]
+    found = json.loads(says(capsys, "report", "-o", "json"))
+    assert (found["nodes"]["total"], found["nodes"]["missing"]) == (602, ["n600", "n601"])
+    assert len(found["nodes"]["stale"]) == 600, "against a cluster the clock is now"
+    assert [one.query.get("continue") for one in api.asked("GET", "sockaudits")] == [None, "250", "500"]
+
+
+def test_what_the_cluster_refuses_is_one_line(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.faults.append(Fault("GET", "sockaudits", 403, refusal(403, "Forbidden", message="no list for you")))
+    assert fails(capsys, "report") == (
+        "sockaudit: 403 Forbidden: no list for you. Use --from FILE to read a saved list, or check --context.\n"
+    )
+    api.faults.append(Fault("GET", "sockaudits", 410, refusal(410, "Expired")))
+    assert "grew too old" in fails(capsys, "top", "nodes")
+    api.installed = False
+    assert "install the chart first" in fails(capsys, "top", "pods", "-A")
+    assert "check --context" in fails(capsys, "top", "pods", "--context", "nowhere")
+
+
+def test_nodes_that_may_not_be_listed_are_said(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.collections[OBJECTS] = [node("n")]
+    api.faults.append(Fault("GET", "nodes", 403, refusal(403, "Forbidden", message="no")))
+    found = json.loads(says(capsys, "report", "-o", "json"))
+    assert "nodes cannot be listed" in found["nodes"]["refused"][0]
+
+
+def test_top(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.collections[OBJECTS] = [whole("node-a", 1_795_000_000), {"metadata": {"name": "new"}}]
+    lines = says(capsys, "top", "pods", "-n", "shop").splitlines()
+    assert lines[0].split() == ["NAMESPACE", "POD", "NODE", "FDS", "PEAK", "SOCKETS"]
+    assert lines[1].split() == ["shop", "cart-7c9", "node-a", "960", "960", "832"]
+    assert len(lines) == 2
+    assert len(says(capsys, "top", "pods", "-A").splitlines()) == 3
+    assert says(capsys, "top", "pods").startswith("No node lists a pod of namespace default: ")
+    nodes = says(capsys, "top", "nodes").splitlines()
+    assert nodes[1].split()[:5] == ["node-a", "Unknown", "(stale)", "inotify-instances", "97"]
+    assert "never" in nodes[2]
+
+
+def test_explain_a_pod_tells_its_findings_and_what_to_do(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
+    api.objects["/api/v1/namespaces/shop/pods/cart-7c9"] = {"spec": {"nodeName": "node-a"}}
+    text = says(capsys, "explain", "pod/cart-7c9", "-n", "shop")
+    assert text.startswith("shop/cart-7c9 on node-a\n")
+    assert "older than 15 min, so take it as Unknown" in text
+    assert "worst process: 4123 java, 960 of 1,000 (96 %)" in text
+    assert "CRITICAL ProcessFDsHigh (about it)" in text
+    assert "CRITICAL InotifyInstancesHigh (it fails next)" in text
+    assert "fix: sysctl -w fs.inotify.max_user_instances=512" in text
+    assert "sockaudit scan --pod shop/cart-7c9" in text
+    api.objects["/api/v1/namespaces/shop/pods/calm"] = {"spec": {"nodeName": "node-a"}}
+    assert "It is not among the 2 pods that the node lists" in says(capsys, "explain", "pod/calm", "-n", "shop")
+
+
+def test_explain_a_node_is_its_whole_screen(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
+    text = says(capsys, "explain", "node/node-a")
+    assert "CRITICAL  InotifyInstancesHigh" in text
+    assert "shop/cart-7c9" in text
+
+
+def test_what_cannot_be_explained_is_one_line(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "no SockAudit of node gone" in fails(capsys, "explain", "node/gone")
+    assert "pod shop/x does not exist" in fails(capsys, "explain", "pod/x", "-n", "shop")
+    api.objects["/api/v1/namespaces/shop/pods/pending"] = {"spec": {}}
+    assert "is not scheduled yet" in fails(capsys, "explain", "pod/pending", "-n", "shop")
+    api.objects[f"{OBJECTS}/fresh"] = {"metadata": {"name": "fresh"}}
+    assert "has not reported yet" in fails(capsys, "explain", "node/fresh")
+    api.objects[f"{OBJECTS}/odd"] = {"status": {"verdict": "Splendid"}}
+    assert "is of another version" in fails(capsys, "explain", "node/odd")
+    assert "node/NAME or pod/NAME" in fails(capsys, "explain", "everything")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([""], ["report", "top", "explain", ":6"]),
+        (["to"], ["top", ":6"]),
+        (["top", "p"], ["pods", ":6"]),
+        (["explain", ""], ["node/", "pod/", ":6"]),
+        (["top", "--n"], ["--namespace", ":6"]),
+        (["nothing", ""], [":6"]),
+        ([], ["report", "top", "explain", ":6"]),
+    ],
+)
+def test_completion(
+    words: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["kubectl_complete-sockaudit", *words])
+    assert complete() == 0
+    assert capsys.readouterr().out.split() == expected
