@@ -319,7 +319,7 @@ class Publisher:
             # The next attempt waits for the heartbeat: nothing that happens here changes whether there is a Node.
             self._written = cadence.Written(now, cadence.essence(status))
             raise
-        self._written = cadence.Written(now, cadence.essence(status))
+        self._written = cadence.Written(now, cadence.essence(status), first=self._written is None)
         self.conditions = tuple(shape.plain(condition) for condition in status.conditions)
         self.has_written = True
         self._metrics.writes.labels(result="ok").inc()

@@ -14,10 +14,11 @@ _BAND_PERCENT = 10
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was last written, and when (seconds of a monotonic clock)."""
+    """What was last written, and when (seconds of a monotonic clock); whether it was the first write of this life."""
 
     at: float
     essence: tuple[object, ...]
+    first: bool = False
 
 
 def essence(status: shape.Status) -> tuple[object, ...]:
@@ -42,8 +43,17 @@ def resync(written: Written | None) -> bool:
 
 
 def heartbeat(written: Written | None, node: str, now: float) -> bool:
-    """Whether it is time for a sign of life. Each node has its own interval, so that a fleet does not write in step."""
-    return written is not None and now - written.at >= HEARTBEAT_SECONDS * (1 + _JITTER * _spread(node))
+    """Whether it is time for a sign of life.
+
+    Each node has its own interval, and after its first write only a part of it: agents that were installed in one minute
+    are so spread over five.
+    """
+    if written is None:
+        return False
+    interval = HEARTBEAT_SECONDS * (1 + _JITTER * _spread(node))
+    return now - written.at >= (
+        max(FLOOR_SECONDS, interval * (1 + _spread(f"{node}/first")) / 2) if written.first else interval
+    )
 
 
 def due(written: Written | None, status: shape.Status, node: str, now: float) -> bool:

@@ -1,3 +1,5 @@
+import random
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -83,3 +85,20 @@ def test_a_flapping_node_writes_no_more_than_twice_a_minute() -> None:
         if due(written, now, "node-a", float(second)):
             written, writes = Written(float(second), essence(now)), writes + 1
     assert 2 < writes <= 20
+
+
+def test_five_thousand_quiet_nodes_write_less_than_twenty_times_a_second() -> None:
+    """Agents that start within a minute, as after helm install, and sweep every 30 s; over two hours."""
+    chance = random.Random(5)
+    writes: Counter[int] = Counter()
+    for number in range(5_000):
+        node, now = f"node-{number:05}", chance.uniform(0, 60)
+        written = Written(now, (), first=True)
+        while now < 7200:
+            now += 30
+            if heartbeat(written, node, now):
+                written = Written(now, ())
+                writes[int(now)] += 1
+    later = [writes[second] for second in range(600, 7200)]
+    assert sum(later) / len(later) < 20
+    assert max(sum(later[begin : begin + 60]) for begin in range(0, len(later) - 60, 60)) / 60 < 25, "in any minute"
