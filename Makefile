@@ -42,7 +42,7 @@ generate: $(VENV)/ready ## the CRD, the manifests and the reference, from the mo
 # A real node and emulated kernels need root on Debian. Elsewhere their tests are named as left out; under CI nothing may be.
 NODE_TESTS := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo yes)
 ifeq ($(NODE_TESTS)$(CI),)
-LEFT_OUT := --ignore=tests/node --ignore=tests/kernels --ignore=tests/bench --ignore=tests/browser
+LEFT_OUT := --ignore=tests/node --ignore=tests/kernels --ignore=tests/bench --ignore=tests/browser --ignore=tests/history
 endif
 
 .PHONY: test
@@ -55,7 +55,7 @@ ifeq ($(LEFT_OUT),)
 endif
 	$(BIN)/pytest --durations=15 $(LEFT_OUT)
 ifneq ($(LEFT_OUT),)
-	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), tests/kernels (Debian 6.1 and 6.12, emulated), tests/bench, tests/browser (Chromium), shellcheck of tests/bed"
+	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), tests/kernels (Debian 6.1 and 6.12, emulated), tests/bench, tests/browser (Chromium), tests/history (Prometheus), shellcheck of tests/bed"
 endif
 
 .PHONY: soak

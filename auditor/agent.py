@@ -57,12 +57,14 @@ class AgentSettings:
         thresholds: a file of them, which may change at any time.
         source: what is read; `auto` for the best that works.
         profile: what this installation has the rights to.
+        per_pod: pods with metrics of their own: the top ones, all, or none.
     """
 
     node_name: str
     interval: float = 30.0
     cpu_budget_percent: float = 1.0
     metrics_address: tuple[str, int] = ("127.0.0.1", 9475)
+    per_pod: str = "top"
     publish: bool = True
     procfs: str = "/proc"
     pod_logs: str = "/var/log/pods"
@@ -112,7 +114,7 @@ class Agent:
     """The loop and what it carries from one turn to the next."""
 
     def __init__(self, settings: AgentSettings, client: Client | None) -> None:
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.node_name, settings.per_pod)
         self._settings = settings
         self._profile = PROFILES[settings.profile]
         self._source = Source(ProcRoot(settings.procfs), settings.source)
@@ -205,7 +207,7 @@ class Agent:
             previous=publisher.conditions if publisher else (),
         )
         own = OwnUse(time.process_time(), self._own.memory_info().rss, self._own.num_fds())
-        self.metrics.observe(status, own)
+        self.metrics.observe(status, own, usage.owners)
         self._swept = True
         if publisher:
             publisher.publish(status, assessment)

@@ -19,9 +19,11 @@ EXIT_FAILED = 2
 DEFAULT_PROC = "/proc"
 SOURCES = ("auto", "bpf", "procfs")
 REPORTS = ("table", "json", "csv", "markdown", "html")
+PER_POD = ("top", "all", "none")
 PROFILES = ("privileged", "minimal", "unprivileged")
 POD_LOGS = "/var/log/pods"
 _LAST_PORT = 65_535
+_MOST_DAYS = 366
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     agent.add_argument("--profile", choices=PROFILES, default="privileged", help="its rights; default: privileged")
     agent.add_argument("--thresholds", metavar="FILE", help="others than the tables', by limit and node labels")
+    agent.add_argument(
+        "--per-pod", choices=PER_POD, default="top", help="pods with metrics; default: top, the twenty listed"
+    )
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
     agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
     agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
@@ -150,6 +155,8 @@ def _add_cluster_commands(commands: "argparse._SubParsersAction[_Parser]") -> No
     report.add_argument("--since", metavar="FILE", help="compare with an earlier list")
     report.add_argument("-o", "--output", choices=REPORTS, default="table", help="default: table")
     report.add_argument("--by", metavar="LABEL", help="label that names a node's pool; default: the providers' own")
+    report.add_argument("--prometheus", metavar="URL", help="peaks further back, of one that scrapes the agents")
+    report.add_argument("--days", type=_days, default=30, metavar="N", help="how far back in Prometheus; default: 30")
     report.add_argument("--headroom", type=_headroom, default=50, metavar="PERCENT", help="to leave free; default: 50")
     for command in (top, explain, report):
         command.add_argument("--context", metavar="NAME", help="kubeconfig context")
@@ -219,6 +226,7 @@ def _agent(arguments: argparse.Namespace) -> int:
             thresholds=arguments.thresholds,
             source=arguments.source,
             profile=arguments.profile,
+            per_pod=arguments.per_pod,
             context=arguments.context,
         )
     )
@@ -279,6 +287,8 @@ def _report(arguments: argparse.Namespace) -> int:
             headroom=arguments.headroom,
             context=arguments.context,
             kubeconfig=arguments.kubeconfig,
+            prometheus=arguments.prometheus,
+            days=arguments.days,
         )
     except command.ReportError as error:
         return _fail(str(error))
@@ -311,6 +321,13 @@ def _headroom(text: str) -> int:
     number = _whole(text)
     if not 0 < number < 100:  # noqa: PLR2004 - percent
         raise argparse.ArgumentTypeError(f"{text} is no share to leave free: 1 to 99 percent")
+    return number
+
+
+def _days(text: str) -> int:
+    number = _whole(text)
+    if not 0 < number <= _MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{text} is no number of days: 1 to {_MOST_DAYS}")
     return number
 
 

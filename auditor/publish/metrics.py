@@ -1,6 +1,7 @@
 """Metrics of the latest status, for Prometheus. Base units; labels stay few at any size of node.
 
-Of each limit only the worst scope is shown, and no pod, address or command is ever a label of its own.
+Of each limit only the worst scope is shown, by node, without the address it may end in; no command is ever a label. Pods
+have two series each: the few that the object lists unless it is asked for all.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,8 +12,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from auditor import __version__
+from auditor.model import OwnerKind, OwnerUsage
 from auditor.publish import object as shape
 from auditor.publish.when import epoch
+
+Pod = tuple[str, str, int | None, int | None]
+"""Namespace, name, descriptors, sockets."""
 
 _VERDICTS: tuple[shape.VerdictWord, ...] = ("OK", "Warning", "Critical", "Unknown")
 
@@ -40,7 +45,9 @@ class Metrics(Collector):
         events: events by `result` (`ok`, `failed`, `dropped`).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, node: str = "", per_pod: str = "top") -> None:
+        self._node, self._per_pod = node, per_pod
+        self._pods: tuple[OwnerUsage, ...] = ()
         self.registry = CollectorRegistry(auto_describe=True)
         self.writes = Counter(
             "sockaudit_object_writes", "Writes of the SockAudit object.", ["result"], registry=self.registry
@@ -49,13 +56,26 @@ class Metrics(Collector):
         self._latest: tuple[shape.Status, OwnUse] | None = None
         self.registry.register(self)
 
-    def observe(self, status: shape.Status, own: OwnUse) -> None:
-        """Take the latest status and what it cost."""
+    def observe(self, status: shape.Status, own: OwnUse, owners: Iterable[OwnerUsage] = ()) -> None:
+        """Take the latest status and what it cost; the owners are looked at only if all pods are asked for."""
         self._latest = status, own
+        if self._per_pod == "all":
+            self._pods = tuple(row for row in owners if row.owner.kind is OwnerKind.POD)
 
     def expose(self) -> bytes:
         """Return everything in the text exposition format."""
         return generate_latest(self.registry)
+
+    def _listed(self, status: shape.Status) -> Iterator[Pod]:
+        if self._per_pod == "all":
+            for row in self._pods:
+                if row.identity:
+                    sockets = row.sockets.total if row.sockets else None
+                    yield row.identity.namespace, row.identity.name, row.fds, sockets
+            return
+        for pod in status.pods:
+            if pod.namespace and pod.name:
+                yield pod.namespace, pod.name, pod.fds, shape.total(pod.sockets)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; before the first sweep only the version."""
@@ -63,7 +83,9 @@ class Metrics(Collector):
         if self._latest is None:
             return
         status, own = self._latest
-        yield from _limits(status)
+        yield from _limits(status, self._node)
+        if self._per_pod != "none":
+            yield from _of_pods(self._listed(status))
         summary = status.summary  # the list of findings may be cut short, the summary never is
         found = (
             ("Info", summary.findings - summary.warning - summary.critical),
@@ -83,14 +105,30 @@ class Metrics(Collector):
         yield _gauge("sockaudit_agent_open_fds", "Open file descriptors of the agent.", own.fds)
 
 
-def _limits(status: shape.Status) -> Iterator[Metric]:
+def _of_pods(pods: Iterable[Pod]) -> Iterator[Metric]:
+    fds = GaugeMetricFamily("sockaudit_pod_open_fds", "Open file descriptors of a pod.", labels=["namespace", "pod"])
+    sockets = GaugeMetricFamily("sockaudit_pod_sockets", "Distinct sockets of a pod.", labels=["namespace", "pod"])
+    for namespace, name, held, distinct in pods:
+        if held is not None:
+            fds.add_metric([namespace, name], held)
+        if distinct is not None:
+            sockets.add_metric([namespace, name], distinct)
+    yield fds
+    yield sockets
+
+
+def _limits(status: shape.Status, node: str) -> Iterator[Metric]:
     worst: dict[str, shape.LimitUse] = {}
     for row in status.limits:
         worst.setdefault(row.name, row)
-    used = GaugeMetricFamily("sockaudit_limit_used", "Use of a limit in its worst scope.", labels=["limit", "scope"])
-    maximum = GaugeMetricFamily("sockaudit_limit_max", "The limit; +Inf without one.", labels=["limit", "scope"])
+    used = GaugeMetricFamily(
+        "sockaudit_limit_used", "Use of a limit in its worst scope.", labels=["node", "limit", "scope"]
+    )
+    maximum = GaugeMetricFamily(
+        "sockaudit_limit_max", "The limit; +Inf without one.", labels=["node", "limit", "scope"]
+    )
     for row in worst.values():
-        labels = [row.name, row.scope]
+        labels = [node, row.name, row.scope.partition(" →")[0]]
         if row.used is not None:
             used.add_metric(labels, row.used)
         if row.limit_state != "Unknown":

@@ -375,3 +375,11 @@ class Document(_Shape):
 def plain(shape: BaseModel) -> dict[str, object]:
     """Return the JSON form: camelCase, what is unknown left out."""
     return shape.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def total(sockets: Sockets | None) -> int | None:
+    """Return all sockets, or `None` when any part is unknown."""
+    if sockets is None or sockets.tcp is None or sockets.udp is None or sockets.unix is None or sockets.other is None:
+        return None
+    tcp = sum(getattr(sockets.tcp, state) for state in Tcp.model_fields)
+    return int(tcp) + sockets.udp + sockets.unix + sockets.other

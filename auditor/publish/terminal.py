@@ -196,7 +196,7 @@ def _owners(rows: Iterable[shape.Pod | shape.Other], title: str, width: int) -> 
         tcp = sockets.tcp if sockets else None
         cells = [_figure(row.fds)]
         cells += [_figure(row.open_descriptions)] if wide else []
-        cells += [_figure(_sum(sockets))]
+        cells += [_figure(shape.total(sockets))]
         cells += [_figure(tcp.established if tcp else None)] if medium else []
         cells += [_figure(tcp.time_wait if tcp else None), _figure(tcp.close_wait if tcp else None)]
         table.add_row(Text(_name(row)), *cells, Text(_worst(row.worst_process, wide=wide)))
@@ -212,13 +212,6 @@ def _name(row: shape.Pod | shape.Other) -> str:
 
 def _figure(value: int | None) -> Text:
     return Text("?" if value is None else count(value))
-
-
-def _sum(sockets: shape.Sockets | None) -> int | None:
-    if sockets is None or sockets.tcp is None or sockets.udp is None or sockets.unix is None or sockets.other is None:
-        return None
-    tcp = sum(getattr(sockets.tcp, state) for state in shape.Tcp.model_fields)
-    return int(tcp) + sockets.udp + sockets.unix + sockets.other
 
 
 def _worst(process: shape.WorstProcess | None, *, wide: bool) -> str:

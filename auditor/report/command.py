@@ -10,6 +10,7 @@ from rich.console import Console
 
 from auditor.model.words import bounded, clean
 from auditor.report import page, screen, text
+from auditor.report import prometheus as history
 from auditor.report.files import FileError, objects
 from auditor.report.fleet import build
 from auditor.report.observation import Malformed, NodeRecord, record
@@ -33,6 +34,8 @@ def run(  # noqa: PLR0913 - what the command line says
     headroom: int,
     context: str | None,
     kubeconfig: str | None = None,
+    prometheus: str | None = None,
+    days: int = 30,
 ) -> None:
     """Write the report to stdout.
 
@@ -44,6 +47,8 @@ def run(  # noqa: PLR0913 - what the command line says
         headroom: percent that should be left of each limit.
         context: of the kubeconfig.
         kubeconfig: file; `None`: where kubectl looks.
+        prometheus: URL of one that scrapes the agents, for peaks further back.
+        days: how far.
 
     Raises:
         ReportError: a file cannot be read, or no cluster answers.
@@ -57,6 +62,10 @@ def run(  # noqa: PLR0913 - what the command line says
 
             found, server = cluster.read(context, kubeconfig)
             sources = [server]
+        if prometheus:
+            for key, figure in history.peaks(prometheus, days):
+                found.peaks[key] = max(figure, found.peaks.get(key, 0))
+            sources.append(f"{prometheus} ({days} days)")
     except FileError as error:
         raise ReportError(str(error)) from None
     report = build(

@@ -20,7 +20,7 @@ def test_the_latest_status_is_exposed() -> None:
     metrics.observe(status(quiet()), OWN)
     metrics.observe(status(troubled()), OWN)
     seen = samples(metrics)
-    user = (("limit", "inotify-instances"), ("scope", "user 0"))
+    user = (("limit", "inotify-instances"), ("node", ""), ("scope", "user 0"))
     assert (seen["sockaudit_limit_used", user], seen["sockaudit_limit_max", user]) == (125, 128)
     assert seen["sockaudit_findings", (("severity", "Critical"),)] == 2
     assert seen["sockaudit_findings", (("severity", "Warning"),)] == 0
@@ -49,16 +49,30 @@ def test_an_unlimited_limit_is_infinite() -> None:
     one = status(quiet())
     row = one.limits[0].model_copy(update={"limit": None, "limit_state": "Unlimited"})
     metrics.observe(one.model_copy(update={"limits": [row]}), OWN)
-    assert samples(metrics)["sockaudit_limit_max", (("limit", row.name), ("scope", row.scope))] == float("inf")
+    assert samples(metrics)["sockaudit_limit_max", (("limit", row.name), ("node", ""), ("scope", row.scope))] == float(
+        "inf"
+    )
 
 
-def test_the_number_of_series_does_not_grow_with_the_node() -> None:
-    sizes = []
-    for pods in (1, 100):
-        metrics = Metrics()
-        metrics.observe(status(crowded(pods)), OWN)
-        sizes.append(len(samples(metrics)))
-    assert sizes[0] == sizes[1]
+def test_the_number_of_series_is_bounded_on_a_crowded_node() -> None:
+    sizes = {}
+    for per_pod in ("top", "none", "all"):
+        metrics = Metrics("node-a", per_pod)
+        audit = crowded(300)
+        metrics.observe(status(audit), OWN, audit[1].owners)
+        sizes[per_pod] = len(samples(metrics))
+    assert sizes["top"] <= 500
+    assert sizes["none"] < sizes["top"] < sizes["all"]
+    assert sizes["all"] - sizes["none"] == 2 * 300
+
+
+def test_where_connections_go_is_no_label() -> None:
+    metrics = Metrics("node-a")
+    one = status(quiet())
+    row = one.limits[0].model_copy(update={"name": "ephemeral-ports", "scope": "web/proxy → 10.2.3.4:5432", "used": 5})
+    metrics.observe(one.model_copy(update={"limits": [row]}), OWN)
+    assert b"10.2.3.4" not in metrics.expose()
+    assert b'scope="web/proxy"' in metrics.expose()
 
 
 def test_findings_that_were_left_out_are_counted_too() -> None:
