@@ -7,6 +7,7 @@ sockstat shows some. Layouts: include/uapi/linux/inet_diag.h and unix_diag.h.
 import socket
 import struct
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from auditor.kernel import netlink
@@ -18,6 +19,9 @@ TCPDIAG_GETSOCK = 18  # the compat request: both address families in one walk
 SOCK_DIAG_BY_FAMILY = 20
 IPPROTO_UDPLITE = 136
 
+_CLOSE_WAIT = 8  # TCP_CLOSE_WAIT
+_INFO = 2  # INET_DIAG_INFO
+_SILENCE = struct.Struct("=56x I")
 _LISTEN = 10  # TCP_LISTEN, include/net/tcp_states.h
 _SKMEMINFO = 7  # INET_DIAG_SKMEMINFO
 _MAPPED = bytes(10) + b"\xff\xff"
@@ -129,6 +133,15 @@ def dump_listeners() -> list[Listener]:
     ]
 
 
+def dump_silence() -> dict[int, int]:
+    """Return for each socket in CLOSE_WAIT, by cookie, the milliseconds since it last heard of its peer: since the FIN.
+
+    From tcpi_last_ack_recv (include/uapi/linux/tcp.h). Raises as `dump_tcp`.
+    """
+    rows = _by_family(socket.IPPROTO_TCP, 1 << _CLOSE_WAIT, extensions=1 << _INFO - 1, layout=_WithSilence())
+    return {row[_COOKIE]: row[-1] for row in rows if row[-1] is not None}
+
+
 def distinct(rows: list[Row]) -> list[Any]:
     """Drop what a walk met twice: the cookie is a socket's own and stays when it becomes a mini-socket."""
     return list({row[_COOKIE]: row for row in rows}.values())
@@ -139,6 +152,18 @@ def short_address(family: int, address: bytes) -> bytes:
     if family == socket.AF_INET:
         return address[:4]
     return address[12:] if address.startswith(_MAPPED) else address
+
+
+@lru_cache(maxsize=1024)
+def written(address: bytes) -> str:
+    """Write an address in network order, of 4 or 16 bytes; `?` for what is none."""
+    match len(address):
+        case 4:
+            return socket.inet_ntop(socket.AF_INET, address)
+        case 16:
+            return socket.inet_ntop(socket.AF_INET6, address)
+        case _:
+            return "?"
 
 
 class _WithDrops:
@@ -156,6 +181,20 @@ def _drops(buffer: memoryview | bytes, offset: int, end: int) -> int | None:
         if kind == _SKMEMINFO and len(value) >= _MEMINFO.size:
             return int(_MEMINFO.unpack_from(value)[0])
     return None
+
+
+class _WithSilence:
+    """`INET_MESSAGE` and tcpi_last_ack_recv of the attribute INET_DIAG_INFO."""
+
+    size = INET_MESSAGE.size
+
+    def unpack_from(self, buffer: memoryview | bytes, offset: int = 0, /) -> Row:
+        end = offset + int(netlink.HEADER.unpack_from(buffer, offset)[0])
+        silence = None
+        for kind, value in _attributes(buffer, offset + self.size, end):
+            if kind == _INFO and len(value) >= _SILENCE.size:
+                silence = int(_SILENCE.unpack_from(value)[0])
+        return (*INET_MESSAGE.unpack_from(buffer, offset), silence)
 
 
 class _WithNameAndQueue:

@@ -36,6 +36,7 @@ class OpenSocket:
         sent: bytes that are not acknowledged yet; of one that listens, the backlog.
         drops: of one that listens, what it has dropped.
         left: seconds that a TIME_WAIT has left.
+        age: seconds that a CLOSE_WAIT has waited for its program.
         holders: its descriptors; empty for TIME_WAIT, unaccepted and orphaned ones.
     """
 
@@ -48,6 +49,7 @@ class OpenSocket:
     sent: int
     drops: int | None = None
     left: float | None = None
+    age: float | None = None
     holders: tuple[Holder, ...] = ()
 
     @property

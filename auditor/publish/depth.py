@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auditor.model import Depth, Holder, Named, OpenSocket, Process
-from auditor.model.words import bounded, clean, count, endpoint
+from auditor.model.words import bounded, clean, count, duration, endpoint
 from auditor.publish.terminal import new_table
 
 ROWS = 10
@@ -161,6 +161,7 @@ def _sockets(others: list[OpenSocket], depth: Depth, *, all_rows: bool) -> tuple
     rows = sorted(others, key=lambda one: (-(one.received + one.sent), one.local, one.peer or one.local))
     for one in rows if all_rows else rows[:ROWS]:
         left = "" if one.left is None else f" {one.left:.0f} s left"
+        left += "" if one.age is None else f" for {duration(one.age)}"
         shown.add_row(
             Text(_where(one)),
             Text(endpoint(*one.peer) if one.peer else "-"),
@@ -232,4 +233,4 @@ def _as_json(one: OpenSocket, depth: Depth, named: Named) -> dict[str, Any]:
     }
     if one.listens:
         return row | {"queue": one.received, "backlog": one.sent, "drops": one.drops}
-    return row | {"notRead": one.received, "notSent": one.sent, "secondsLeft": one.left}
+    return row | {"notRead": one.received, "notSent": one.sent, "secondsLeft": one.left, "seconds": one.age}

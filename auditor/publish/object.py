@@ -340,7 +340,7 @@ class Status(_Shape):
     )
     workloads_truncated: Count | None = Field(None, description="Workloads left out.")
     listeners: list[Listener] = Field(
-        default_factory=list, max_length=2000, description="TCP addresses listened on, the fullest queue first."
+        default_factory=list, max_length=2000, description="Addresses listened on, the fullest queue first."
     )
     listeners_truncated: Count | None = Field(None, description="Listeners left out.")
     findings: list[Finding] = Field(

@@ -3,7 +3,6 @@
 For a person who asks, once: every descriptor table is read, nothing is spared.
 """
 
-import socket
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 
@@ -99,9 +98,10 @@ class _Node:
 
     def _inet(self, inode: int, wanted: Callable[[diag.InetRow], bool]) -> Iterator[OpenSocket]:
         drops = {one.inode: one.drops for one in diag.dump_listeners()}
+        silence = diag.dump_silence()
         for row in diag.dump_tcp():
             if wanted(row):
-                yield self._socket(inode, "tcp", row, drops.get(row[-1]))
+                yield self._socket(inode, "tcp", row, drops.get(row[-1]), silence.get(row[6]))
         for row, dropped in diag.dump_udp():
             if wanted(row):
                 yield self._socket(inode, "udp", row, dropped)
@@ -123,9 +123,11 @@ class _Node:
                 holders=tuple(self.holders.get(one.inode, ())),
             )
 
-    def _socket(self, inode: int, protocol: str, row: diag.InetRow, drops: int | None) -> OpenSocket:
+    def _socket(
+        self, inode: int, protocol: str, row: diag.InetRow, drops: int | None, silent: int | None = None
+    ) -> OpenSocket:
         state = _STATES.get(row[1], TcpState.CLOSE) if protocol == "tcp" else None
-        peer = End(_written(row[0], row[5]), int.from_bytes(row[3], "big"))
+        peer = End(diag.written(diag.short_address(row[0], row[5])), int.from_bytes(row[3], "big"))
         return OpenSocket(
             netns=inode,
             protocol=protocol,
@@ -136,6 +138,7 @@ class _Node:
             sent=row[9],
             drops=drops,
             left=row[7] / 1000 if state is TcpState.TIME_WAIT else None,
+            age=silent / 1000 if silent is not None and state is TcpState.CLOSE_WAIT else None,
             holders=tuple(self.holders.get(row[-1], ())) if row[-1] else (),
         )
 
@@ -166,9 +169,4 @@ def _host(rows: Iterable[Row]) -> int | None:
 
 
 def _local(row: diag.InetRow) -> tuple[str, int]:
-    return _written(row[0], row[4]), int.from_bytes(row[2], "big")
-
-
-def _written(family: int, address: bytes) -> str:
-    short = diag.short_address(family, address)
-    return socket.inet_ntop(socket.AF_INET if len(short) == 4 else socket.AF_INET6, short)  # noqa: PLR2004 - bytes
+    return diag.written(diag.short_address(row[0], row[4])), int.from_bytes(row[2], "big")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from auditor.kernel import conntrack
 from auditor.kernel.conntrack import STATES, Flow
+from auditor.kernel.diag import written
 from auditor.model import Flows
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory
@@ -46,9 +47,9 @@ def summed(rows: Iterable[Flow]) -> Flows:
     states = Counter(_state(row) for row in rows)
     return Flows(
         sampled=len(rows),
-        ends=tuple((_written(one), _written(other), number) for (one, other), number in ends.most_common(_ENDS_MAX)),
+        ends=tuple((written(one), written(other), number) for (one, other), number in ends.most_common(_ENDS_MAX)),
         destinations=tuple(
-            (_written(address), port, _protocol(protocol), number)
+            (written(address), port, _protocol(protocol), number)
             for (address, port, protocol), number in destinations.most_common(_DESTINATIONS_MAX)
         ),
         states=tuple(states.most_common()),
@@ -63,9 +64,3 @@ def _state(row: Flow) -> str:
 
 def _protocol(number: int) -> str:
     return _PROTOCOLS.get(number, str(number))
-
-
-def _written(address: bytes) -> str:
-    if len(address) not in (4, 16):
-        return "?"
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)  # noqa: PLR2004 - bytes

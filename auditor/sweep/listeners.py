@@ -1,12 +1,11 @@
 """Addresses that are listened on: who accepts, what waits, what was dropped; and UDP sockets that dropped."""
 
-import socket
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from auditor.kernel import protocol
 from auditor.kernel.diag import Listener as Row
-from auditor.kernel.diag import short_address
+from auditor.kernel.diag import short_address, written
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Dropping, Listener, Peer, Queueing
@@ -74,7 +73,7 @@ def _of_namespace(netns: int, dump: Dump, holdings: Holdings, names: Mapping[int
         yield Listener(
             netns=netns,
             protocol=name,
-            address=socket.inet_ntop(socket.AF_INET if len(address) == len(_ANY[4]) else socket.AF_INET6, address),
+            address=written(address),
             port=port,
             holders=_holders(alike, holdings),
             queue=fullest.queue,
@@ -87,7 +86,13 @@ def _of_namespace(netns: int, dump: Dump, holdings: Holdings, names: Mapping[int
 def dropping(dumps: Dumps, holdings: Holdings) -> tuple[Dropping, ...]:
     """Return the UDP sockets that have dropped datagrams."""
     return tuple(
-        Dropping(netns, _written(row[0], row[4]), int.from_bytes(row[2], "big"), _holders_of(row[-1], holdings), drops)
+        Dropping(
+            netns,
+            written(short_address(row[0], row[4])),
+            int.from_bytes(row[2], "big"),
+            _holders_of(row[-1], holdings),
+            drops,
+        )
         for netns, dump in sorted(dumps.inside.items())
         for row, drops in dump.dropping
     )
@@ -100,7 +105,7 @@ def queueing(dumps: Dumps, holdings: Holdings) -> tuple[Queueing, ...]:
             netns=netns,
             id=row[6],
             port=int.from_bytes(row[2], "big"),
-            peer=Peer(_written(row[0], row[5]), int.from_bytes(row[3], "big"), 1),
+            peer=Peer(written(short_address(row[0], row[5])), int.from_bytes(row[3], "big"), 1),
             received=row[8],
             sent=row[9],
             holders=_holders_of(row[-1], holdings) if row[-1] else (),
@@ -108,11 +113,6 @@ def queueing(dumps: Dumps, holdings: Holdings) -> tuple[Queueing, ...]:
         for netns, dump in sorted(dumps.inside.items())
         for row in (dump.tcp.queueing if dump.tcp else ())
     )
-
-
-def _written(family: int, address: bytes) -> str:
-    short = short_address(family, address)
-    return socket.inet_ntop(socket.AF_INET if len(short) == len(_ANY[4]) else socket.AF_INET6, short)
 
 
 def _holders_of(inode: int, holdings: Holdings) -> tuple[int, ...] | None:

@@ -5,7 +5,6 @@ connect(2) takes a local port that no other connection to the same peer has, and
 whatever its peer (`inet_csk_find_open_port`), unless it sets IP_BIND_ADDRESS_NO_PORT. UDP takes one that no UDP socket has.
 """
 
-import socket
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
@@ -79,8 +78,8 @@ def of_tcp(netns: int, rows: Iterable[diag.InetRow], ports: PortRange) -> tuple[
             "tcp",
             used,
             ports.size,
-            source=_written(here),
-            address=end and _written(end[1]),
+            source=diag.written(here),
+            address=end and diag.written(end[1]),
             port=end and end[0],
             time_wait=len(waiting[here, end]),
             reuse=ports.reuse,
@@ -113,7 +112,3 @@ def _binds_first(destinations: Collection[set[int]], size: int) -> bool:
     expected = (sum(numbers) ** 2 - sum(number**2 for number in numbers)) / 2 / size
     shared = sum(numbers) - len(set[int]().union(*destinations))
     return expected >= _COINCIDENCES and shared < expected / 4
-
-
-def _written(address: bytes) -> str:
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)  # noqa: PLR2004 - bytes

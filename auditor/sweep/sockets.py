@@ -1,11 +1,11 @@
 """Distinct sockets: each once, with its protocol, its state and all who hold it."""
 
-import socket
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import repeat
 
 from auditor.kernel import protocol
+from auditor.kernel.diag import written
 from auditor.kernel.errors import Gone, KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, Peer, SocketGroup, TcpState
@@ -83,7 +83,7 @@ def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:
 def _most(ends: Mapping[End, int]) -> tuple[Peer, ...]:
     return tuple(
         Peer(
-            socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address),  # noqa: PLR2004 - bytes
+            written(address),
             port or None,
             number,
         )

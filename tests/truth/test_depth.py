@@ -66,6 +66,9 @@ def test_a_pod_in_depth_has_what_its_processes_hold_and_what_waits_in_its_namesp
     seen = Counter(one["state"] for one in [*found["sockets"], *found["listeners"]] if one["protocol"] == "tcp")
     assert seen == rows
     assert all(one["secondsLeft"] is not None for one in found["sockets"] if one["state"] == "TIME_WAIT")
+    waiting = [one["seconds"] for one in found["sockets"] if one["state"] == "CLOSE_WAIT"]
+    assert all(0 <= seconds < 60 for seconds in waiting), "since the peer closed"
+    assert len(waiting) == rows["CLOSE_WAIT"]
     assert {one["pid"] for one in found["processes"]} == {truth["pid"]}
     screen = scan(capsys, "--pod", uid)
     assert screen.startswith(f"pod {uid} · {rows['LISTEN']} listeners · ")

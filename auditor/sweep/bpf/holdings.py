@@ -4,12 +4,11 @@ import socket
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
 from auditor.kernel.bpf.records import Held, Port
-from auditor.kernel.diag import short_address, unix_name
+from auditor.kernel.diag import short_address, unix_name, written
 from auditor.model import (
     BudgetHolding,
     Dropping,
@@ -270,12 +269,6 @@ def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
     if name == "tcp":
         return netns, name, STATES.get(state, TcpState.CLOSE), holders
     return netns if name == "udp" else None, name, None, holders
-
-
-@lru_cache(maxsize=1024)
-def written(address: bytes) -> str:
-    """Write an address of 4 or 16 bytes."""
-    return socket.inet_ntop(socket.AF_INET if len(address) == 4 else socket.AF_INET6, address)  # noqa: PLR2004 - bytes
 
 
 def _listener(

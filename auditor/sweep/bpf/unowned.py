@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
 
 from auditor.kernel import protocol
+from auditor.kernel.diag import written
 from auditor.kernel.errors import Gone, KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.model import Listener, SocketGroup, TcpState
-from auditor.sweep.bpf.holdings import STATES, written
+from auditor.sweep.bpf.holdings import STATES
 from auditor.sweep.bpf.processes import Table
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps

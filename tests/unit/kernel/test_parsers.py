@@ -381,7 +381,14 @@ def test_an_error_of_the_kernel_is_never_an_empty_dump(kind: int, code: int, err
         netlink.parse(control(kind, code), diag.INET_MESSAGE, [])
 
 
-LAYOUTS = [diag.INET_MESSAGE, diag.UNIX_MESSAGE, diag._WithDrops(), diag._WithNameAndQueue(), conntrack._Message()]
+LAYOUTS = [
+    diag.INET_MESSAGE,
+    diag.UNIX_MESSAGE,
+    diag._WithDrops(),
+    diag._WithNameAndQueue(),
+    diag._WithSilence(),
+    conntrack._Message(),
+]
 
 
 @given(data=st.binary(max_size=400), layout=st.sampled_from(LAYOUTS))
