@@ -164,11 +164,11 @@ def _add_cluster_commands(commands: "argparse._SubParsersAction[_Parser]") -> No
 
 
 def _scan(arguments: argparse.Namespace) -> int:
+    if arguments.pod is not None or arguments.port is not None:
+        return _depth(arguments)
     # Imported here, so that `sockaudit --help` and the agent do not pay for the terminal.
     from auditor import scan  # noqa: PLC0415
 
-    if arguments.pod is not None or arguments.port is not None:
-        return _depth(arguments)
     if arguments.count != 1 and arguments.output == "yaml":
         return _fail("--count other than 1 prints one JSON object a line: use -o json")
     remaining = arguments.count

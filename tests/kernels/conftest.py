@@ -54,7 +54,7 @@ class Emulations:
         """Gather what the tests need beyond the standard library, and the project."""
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--python-version", PYTHON]
         subprocess.run(
-            [*install, "--target", self._folder / "site", "pytest", "pytest-timeout", "pydantic"], check=True
+            [*install, "--target", self._folder / "site", "pytest", "pytest-timeout", "pydantic", "rich"], check=True
         )
         (self._folder / "project").mkdir()
         names = ["pyproject.toml", "auditor", "tests/truth"]

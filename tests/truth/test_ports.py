@@ -50,7 +50,9 @@ def test_what_waits_gives_way_where_the_kernel_reuses_it(start: Start, uid: str,
     truth["tell"]("2.2\n")
     assert worst(uid).used == 0, "over loopback both settings reuse what has waited for a second"
     assert not findings(audit(sweeps=2)[1], "ephemeral-ports")
-    assert int(truth["tell"]("more\n")) == 100, "and the whole range can be had"
+    assert int(truth["tell"]("more\n")) >= 100, (
+        "and the whole range can be had"
+    )  # and again what has waited for a second
 
 
 def test_a_server_of_many_clients_takes_no_port(start: Start, uid: str) -> None:

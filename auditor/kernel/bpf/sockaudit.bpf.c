@@ -204,10 +204,6 @@ struct sock_common {
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
 } KERNEL_TYPE;
-struct numa_drop_counters {
-	atomic_t drops0;
-	atomic_t drops1;
-} KERNEL_TYPE;
 struct sock {
 	struct sock_common __sk_common;
 	struct {
@@ -219,7 +215,6 @@ struct sock {
 		u32 qlen;
 	} KERNEL_TYPE sk_receive_queue;
 	atomic_t sk_drops;
-	struct numa_drop_counters *sk_drop_counters; // of UDP, since Linux 6.18
 	u32 sk_ack_backlog;
 	u32 sk_max_ack_backlog;
 	u16 sk_type;
@@ -241,6 +236,14 @@ struct unix_sock {
 } KERNEL_TYPE;
 struct mptcp_sock {
 	struct sock *first;
+} KERNEL_TYPE;
+// UDP counts what it drops by NUMA node since Linux 6.18. No type is named here that older kernels lack: libbpf would look
+// for it in their modules, which takes CAP_SYS_ADMIN.
+struct udp_sock {
+	struct {
+		atomic_t drops0;
+		atomic_t drops1;
+	} KERNEL_TYPE drop_counters;
 } KERNEL_TYPE;
 struct tcp_sock {
 	u32 rcv_nxt;
@@ -518,13 +521,16 @@ static __always_inline void describe_peer(struct held *one, struct sock *sk)
 
 static __always_inline u32 drops_of(struct sock *sk)
 {
-	if (bpf_core_field_exists(sk->sk_drop_counters)) {
-		struct numa_drop_counters *apart = BPF_CORE_READ(sk, sk_drop_counters);
-
-		if (apart)
-			return BPF_CORE_READ(apart, drops0.counter) + BPF_CORE_READ(apart, drops1.counter);
-	}
 	return bpf_core_field_exists(sk->sk_drops) ? sk->sk_drops.counter : 0;
+}
+
+static __always_inline u32 datagrams_dropped(struct sock *sk)
+{
+	struct udp_sock *udp = (void *)sk;
+
+	if (bpf_core_field_exists(udp->drop_counters))
+		return BPF_CORE_READ(udp, drop_counters.drops0.counter) + BPF_CORE_READ(udp, drop_counters.drops1.counter);
+	return drops_of(sk);
 }
 
 static __always_inline void describe_address(struct held *one, struct sock *sk)
@@ -579,7 +585,7 @@ static __always_inline void describe(struct held *one, struct sock *sk)
 		s32 sent = sk->sk_wmem_alloc.refs.counter - 1;
 
 		one->socket = UDP;
-		one->drops = drops_of(sk);
+		one->drops = datagrams_dropped(sk);
 		if (one->drops) {
 			one->flags |= DROPS;
 			one->port = sk->__sk_common.skc_num;

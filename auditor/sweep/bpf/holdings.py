@@ -94,7 +94,8 @@ class Holdings:
                 several[holders] += number
         for row in self._table.by_pid.values():
             if row.owns_table and row.pid not in self._table.filled:
-                row.private_descriptions = private[row.pid]
+                # One that ended between its descriptors was seen to hold some, and counts none.
+                row.private_descriptions = min(private[row.pid], row.fds or 0)
         return tuple(SharedDescriptions(holders, number) for holders, number in sorted(several.items()))
 
     def sockets(self) -> tuple[SocketGroup, ...]:
