@@ -166,7 +166,7 @@ def _shared_tables(refused: int) -> list[Gap]:
     return [
         Gap(
             "shared-tables",
-            "processes that might share a descriptor table count it each: CAP_SYS_PTRACE tells",
+            "processes that might share a descriptor table count it each: CAP_SYS_PTRACE tells, unless they end too fast",
             refused,
         )
     ]
