@@ -51,3 +51,19 @@ def test_installed_alone_it_audits_this_machine(wheel: Path, tmp_path: Path) -> 
         check=True,
     )
     assert where.stdout.startswith(str(site))
+    saved = tmp_path / "saved.json"
+    saved.write_text('{"items": []}')
+    page = subprocess.run(
+        [sockaudit, "report", "--from", saved, "-o", "html"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "No node was found." in page.stdout
+    assert "prefers-color-scheme" in page.stdout, "its style comes along"
+    plugin = subprocess.run(
+        [sockaudit.with_name("kubectl_complete-sockaudit"), "t"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert plugin.stdout.split() == ["top", ":6"]
+    assert sockaudit.with_name("kubectl-sockaudit").exists()
