@@ -47,7 +47,7 @@ def assess(
     judged = [(row, reading) for row in LIMITS for reading in _read(row, usage)] if recorded is None else recorded
     readings = [reading for _, reading in judged]
     growing = [(row, reading) for row in LEAKS for reading in row.read(usage)]
-    lasting = (reading for row, reading in judged if row.id not in MOMENTARY)
+    lasting = (reading for row, reading in judged if row.id not in MOMENTARY and _is_worth_following(reading))
     history = history.follow(
         {reading_id(one): one for one in (*lasting, *(reading for _, reading in growing))}.values(), now
     )
@@ -87,6 +87,12 @@ def assess(
 
 
 _INCOMPLETE = "AuditIncomplete/node"
+_DESTINATION_PERCENT = 50
+
+
+def _is_worth_following(reading: Reading) -> bool:
+    """Whether a trend may matter. Destinations are many and come and go: one far from its end is followed no further."""
+    return reading.ports is None or reading.ports.at_most or (reading.percent or 0) >= _DESTINATION_PERCENT
 
 
 def _ends(readings: Iterable[Reading], history: History) -> dict[tuple[str, str], float]:

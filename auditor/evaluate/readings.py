@@ -25,7 +25,7 @@ from auditor.model import (
     TcpState,
     UserUsage,
 )
-from auditor.model.words import bounded, clean, endpoint, owner_name
+from auditor.model.words import TOWARDS, bounded, clean, endpoint, owner_name
 
 SHARES_MAX = 5
 _PATH_BYTES = 200
@@ -274,7 +274,7 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
     return Reading(
         limit="ephemeral-ports",
         key="/".join(filter(None, ("netns", namespace, use.protocol, use.source, target))),
-        scope=" ".join(filter(None, (who, protocol, target and f"→ {target}"))),
+        scope=" ".join(filter(None, (who, protocol, target and f"{TOWARDS.strip()} {target}"))),
         used=use.used,
         maximum=use.available,
         subject=Subject(one.owner, row.identity) if row is not None and own else Subject(),

@@ -2,7 +2,7 @@
 
 from auditor.evaluate.causes import Cause
 from auditor.model import Drops, Flows, Kind, Reading
-from auditor.model.words import clean, count, duration, endpoint, limit, owner_name
+from auditor.model.words import clean, count, duration, endpoint, limit, owner_name, place
 from auditor.remember import Rate, Trend
 
 _WORTH_NAMING = 10  # percent of tracked connections
@@ -126,7 +126,7 @@ def threads(reading: Reading) -> str:
 def ephemeral_ports(reading: Reading) -> str:
     """Whose ports, how many of them, and where they went."""
     use = reading.ports
-    who, _, _ = reading.scope.partition(" →")
+    who = place(reading.scope)
     if use is None or use.protocol == "udp":
         return f"{who} sockets have {_share(reading)} ephemeral ports{_use(reading)}; at the limit bind() and sendto() fail"
     if use.address is None:

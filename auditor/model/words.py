@@ -9,6 +9,7 @@ from auditor.model.figures import Limit, Unlimited
 from auditor.model.usage import Owner, OwnerKind, PodIdentity
 
 ELLIPSIS = "…"
+TOWARDS = " → "
 
 _MINUTE = 60
 _HOUR = 60 * _MINUTE
@@ -81,6 +82,11 @@ def owner_name(owner: Owner | None, identity: PodIdentity | None = None) -> str:
             return f"container {clean(owner.id)[:12]}"
         case OwnerKind.HOST | OwnerKind.KERNEL:
             return owner.kind.value.lower()
+
+
+def place(scope: str) -> str:
+    """The scope of a limit without where its connections go: destinations come and go, and peaks are of the place."""
+    return scope.partition(TOWARDS)[0]
 
 
 def endpoint(address: str, port: int) -> str:

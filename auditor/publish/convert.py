@@ -28,7 +28,7 @@ from auditor.model import (
     TcpState,
     Unlimited,
 )
-from auditor.model.words import bounded, clean
+from auditor.model.words import bounded, clean, place
 from auditor.publish import object as shape
 from auditor.publish.conditions import conditions
 from auditor.publish.fit import fit
@@ -217,7 +217,7 @@ def _node(sample: NodeSample, usage: NodeUsage, node: NodeInfo) -> shape.Node:
 
 
 def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
-    peak = assessment.peaks.get((reading.limit, reading.scope))
+    peak = assessment.peaks.get((reading.limit, place(reading.scope)))
     warning, critical = assessment.thresholds.get((reading.limit, reading.scope), (None, None))
     return shape.LimitUse(
         name=reading.limit,

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from auditor import __version__
 from auditor.model import OwnerKind, OwnerUsage
+from auditor.model.words import place
 from auditor.publish import object as shape
 from auditor.publish.when import epoch
 
@@ -128,7 +129,7 @@ def _limits(status: shape.Status, node: str) -> Iterator[Metric]:
         "sockaudit_limit_max", "The limit; +Inf without one.", labels=["node", "limit", "scope"]
     )
     for row in worst.values():
-        labels = [node, row.name, row.scope.partition(" →")[0]]
+        labels = [node, row.name, place(row.scope)]
         if row.used is not None:
             used.add_metric(labels, row.used)
         if row.limit_state != "Unknown":

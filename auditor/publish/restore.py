@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pydantic import ValidationError
 
 from auditor.model import Finding, Owner, OwnerKind, Peak, PodIdentity, Severity, Subject
+from auditor.model.words import place
 from auditor.publish import object as shape
 from auditor.publish.when import epoch
 
@@ -48,7 +49,7 @@ def restore(status: object) -> Restored:
                     limit = shape.LimitUse.model_validate(row)
                     if limit.peak is not None and limit.peak_at and limit.peak_since:
                         peak = Peak(limit.peak, epoch(limit.peak_at), epoch(limit.peak_since))
-                        peaks[limit.name, limit.scope] = peak
+                        peaks[limit.name, place(limit.scope)] = peak
                 case "pods":
                     pod = shape.Pod.model_validate(row)
                     if pod.fds_peak is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, QueueUsage, Reading
+from auditor.model.words import place
 from auditor.remember import shares, stillness
 from auditor.remember.composition import Composition
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
@@ -33,7 +34,7 @@ class History:
     Attributes:
         findings: the open ones by id.
         percents: the previous sweep's percentages by reading.
-        peaks: by (limit, scope).
+        peaks: by limit and scope, without where connections go.
         fds_peaks: the most descriptors of each pod that is still there.
         series: figures whose growth is watched, by reading.
         trends: those that grow.
@@ -91,7 +92,7 @@ class History:
         peaks = {key: window for key, window in self.peaks.items() if window.peak.at >= now - WINDOW_SECONDS}
         for reading in readings:
             if reading.used is not None:
-                key = (reading.limit, reading.scope)
+                key = (reading.limit, place(reading.scope))
                 peaks[key] = peaks.get(key, PeakWindow(now)).observe(reading.used, now)
         if len(peaks) > _PEAKS_MAX:
             newest = sorted(peaks, key=lambda key: peaks[key].peak.at)[-_PEAKS_MAX:]

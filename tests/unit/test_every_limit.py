@@ -334,3 +334,15 @@ def test_the_ninetieth_percentile_is_by_nearest_rank() -> None:
     for many, expected in ((1, (1, 1, 1)), (10, (5, 9, 10)), (20, (10, 18, 20))):
         (share,) = summed({("x", "node"): {owners[number]: number + 1 for number in range(many)}}).values()
         assert (share.p50, share.p90, share.max) == expected
+
+
+def test_destinations_that_come_and_go_leave_one_peak_and_no_series() -> None:
+    history = History()
+    for turn in range(30):
+        use = PortUse(7, "tcp", 30 + turn % 7, 100, "10.0.0.7", f"10.9.0.{turn}", 443)
+        usage = attribute(sample(PROCESSES, ports=(use,)), NAMES)
+        assessment, history = assess(usage, history, Policy(), 1000.0 + 30 * turn)
+    assert {key: peak.value for key, peak in assessment.peaks.items() if key[0] == "ephemeral-ports"} == {
+        ("ephemeral-ports", "shop/cart-0"): 36
+    }
+    assert not [key for key in history.series if key.startswith("ephemeral-ports")]
