@@ -14,9 +14,20 @@ trap 'rm -rf "$work"' EXIT
 
 archive() { (cd "$1" && find . | cpio --create --format=newc --quiet --owner=+0:+0 | gzip -1); } # archive FOLDER
 
-newest() { apt-cache search --names-only "^linux-image-${series//./\\.}\.[0-9.+a-z-]*-cloud-amd64\$" | cut -d' ' -f1 | sort --version-sort | tail -1; }
+apt=() # options that lead apt to the suite that has this series
+newest() { apt-cache "${apt[@]}" search --names-only "^linux-image-${series//./\\.}\.[0-9.+a-z-]*-cloud-amd64\$" | cut -d' ' -f1 | sort --version-sort | tail -1; }
 image=$(newest)
 [[ -n $image ]] || { apt-get update --quiet >/dev/null && image=$(newest); }
+if [[ -z $image && $series == 5.10 ]]; then # Debian 11 has it: its security suite, from where this machine has its own
+  sources=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true)
+  security=$(awk '/^(URIs:|deb )/ && match($0, /http[^ ]*debian-security[^ ]*/) {print substr($0, RSTART, RLENGTH); exit}' <<<"$sources")
+  mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $security bullseye-security main" >"$work/apt/list"
+  apt=(-o "Dir::Etc::sourcelist=$work/apt/list" -o Dir::Etc::sourceparts=- -o "Dir::State::lists=$work/apt/lists"
+    -o "Dir::Cache=$work/apt/cache" -o Acquire::Check-Valid-Until=false)
+  chmod 755 "$work"
+  apt-get "${apt[@]}" update --quiet >/dev/null 2>&1 && image=$(newest)
+fi
 [[ -n $image ]] || fail "apt knows no cloud kernel $series for this machine"
 release=${image#linux-image-}
 kernel=$cache/$release
@@ -39,7 +50,7 @@ if [[ ! -f $initrd ]]; then
   rm -rf "$kernel"
   mkdir -p "$kernel" "$work/deb" "$work/root"
   chmod 755 "$work"
-  (cd "$work/deb" && apt-get download --quiet "$image" >/dev/null 2>&1) || fail "apt-get could not download $image"
+  (cd "$work/deb" && apt-get "${apt[@]}" download --quiet "$image" >/dev/null 2>&1) || fail "apt-get could not download $image"
   dpkg --extract "$work"/deb/*.deb "$work/package"
   tar -C "$work/root" -xf "$rootfs" --exclude='./usr/share/doc/*' --exclude='./usr/share/locale/*' --exclude='./var/lib/apt/*' --exclude='./dev/*'
   modules=lib/modules/$release

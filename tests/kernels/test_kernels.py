@@ -9,6 +9,18 @@ SECONDS = 1200  # where nothing is cached, a system and a kernel are fetched fir
 
 
 @pytest.mark.timeout(SECONDS + 60)
+@pytest.mark.parametrize("series", ["5.10"])
+def test_on_a_kernel_too_old_for_the_programs_procfs_takes_over_and_says_why(
+    series: str, emulations: Emulations
+) -> None:
+    status, printed = emulations.result(series, SECONDS)
+    assert status == 0, printed[-20_000:]
+    assert f"=== Linux {series}." in printed
+    assert "\nprocfs: BPF cannot be used: " in printed
+    assert "\n40 established, 1 listening\n" in printed
+
+
+@pytest.mark.timeout(SECONDS + 60)
 @pytest.mark.parametrize("series", ["6.1", "6.12"])
 def test_ground_truth_and_limits_of_the_whole_machine(series: str, emulations: Emulations) -> None:
     status, printed = emulations.result(series, SECONDS)

@@ -266,6 +266,9 @@ struct user_struct {
 	struct percpu_counter epoll_watches;
 	kuid_t uid;
 } KERNEL_TYPE;
+struct user_struct___atomic { // before Linux 5.16
+	atomic_long_t epoll_watches;
+} KERNEL_TYPE;
 struct eventpoll {
 	struct user_struct *user;
 } KERNEL_TYPE;
@@ -665,7 +668,10 @@ static __always_inline void write_down_epoll(struct user_struct *user)
 
 	if (bpf_map_lookup_elem(&epolls, &uid))
 		return;
-	bpf_core_read(&count, sizeof(count), &user->epoll_watches.count);
+	if (bpf_core_field_exists(user->epoll_watches.count))
+		bpf_core_read(&count, sizeof(count), &user->epoll_watches.count);
+	else
+		bpf_core_read(&count, sizeof(count), &((struct user_struct___atomic *)user)->epoll_watches.counter);
 	bpf_map_update_elem(&epolls, &uid, &count, BPF_ANY);
 }
 
