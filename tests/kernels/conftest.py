@@ -18,7 +18,7 @@ RUN = """
 modprobe nf_conntrack
 echo 4096 > /proc/sys/net/netfilter/nf_conntrack_max
 cd project
-export CI=true SOCKAUDIT_SWARM=500 PYTHONPATH=/work/site PYTHONDONTWRITEBYTECODE=1
+export CI=true SOCKAUDIT_SWARM=500 SOCKAUDIT_CLIENTS=500 PYTHONPATH=/work/site PYTHONDONTWRITEBYTECODE=1
 exec python3 -m pytest -p no:cacheprovider --color=no -q -o python_files='test_*.py lowered.py' tests/truth
 """
 # Too old for the programs: what is told, and whether procfs sees what there is.

@@ -68,8 +68,8 @@ def troubled(gaps: Iterable[Gap] = (), command: str = "java") -> Audit:
     return judged(seen)[0]
 
 
-def crowded(pods: int, text: str = "pod") -> Audit:
-    """Many pods, each at 96 % of its descriptors."""
+def crowded(pods: int, text: str = "pod", fds: int = 960) -> Audit:
+    """Many pods, each at 96 % of its descriptors unless it is told otherwise."""
     uids = [f"{number:08x}-0000-0000-0000-000000000000" for number in range(pods)]
     names = {
         uid: PodIdentity(
@@ -82,7 +82,7 @@ def crowded(pods: int, text: str = "pod") -> Audit:
         )
         for number, uid in enumerate(uids)
     }
-    processes = [process(100 + number, in_pod(uid), command=text, fds=960) for number, uid in enumerate(uids)]
+    processes = [process(100 + number, in_pod(uid), command=text, fds=fds) for number, uid in enumerate(uids)]
     return judged(sample(processes), names)[0]
 
 

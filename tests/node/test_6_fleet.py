@@ -78,7 +78,7 @@ def all_at_once(work: Callable[[int], object]) -> float:
 
 
 def test_many_agents_write_and_one_report_reads_them() -> None:
-    body = shape.plain(status(crowded(110)))
+    body = shape.plain(status(crowded(110, fds=90)))
     size = len(json.dumps(body))
     assert size <= 20 * 1024
     try:
