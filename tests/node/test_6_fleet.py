@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import local
 from typing import Any
 
@@ -36,7 +37,7 @@ def client() -> Client:
     return found
 
 
-def name(number: int) -> str:
+def node_name(number: int) -> str:
     return f"fleet-{number:05}"
 
 
@@ -45,7 +46,7 @@ def create(number: int) -> None:
     body = {
         "apiVersion": "sockaudit.io/v1alpha1",
         "kind": "SockAudit",
-        "metadata": {"name": name(number), "labels": labels},
+        "metadata": {"name": node_name(number), "labels": labels},
     }
     client().create(COLLECTION, body, metadata_only=True)
 
@@ -53,15 +54,17 @@ def create(number: int) -> None:
 def write(number: int, body: dict[str, Any]) -> None:
     """As the agent does."""
     operation = {"op": "add", "path": "/status", "value": body | {"observedAt": timestamp(time.time())}}
-    client().patch(f"{COLLECTION}/{name(number)}/status", [operation], content_type="application/json-patch+json")
+    client().patch(f"{COLLECTION}/{node_name(number)}/status", [operation], content_type="application/json-patch+json")
 
 
 def cpu() -> dict[str, float]:
     found = {"kube-apiserver": 0.0, "etcd": 0.0}
-    for process in psutil.process_iter(["name"]):
-        if process.info["name"] in found:
+    for process in psutil.process_iter(["cmdline"]):
+        name = Path((process.info["cmdline"] or [""])[0]).name
+        if name in found:
             times = process.cpu_times()
-            found[process.info["name"]] += times.user + times.system
+            found[name] += times.user + times.system
+    assert all(found.values()), found
     return found
 
 
