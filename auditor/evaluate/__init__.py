@@ -92,7 +92,7 @@ _DESTINATION_PERCENT = 50
 
 def _is_worth_following(reading: Reading) -> bool:
     """Whether a trend may matter. Destinations are many and come and go: one far from its end is followed no further."""
-    return reading.ports is None or reading.ports.at_most or (reading.percent or 0) >= _DESTINATION_PERCENT
+    return reading.ports is None or (reading.percent or 0) >= _DESTINATION_PERCENT
 
 
 def _ends(readings: Iterable[Reading], history: History) -> dict[tuple[str, str], float]:

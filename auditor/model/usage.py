@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from auditor.model.figures import Limit, percent
 from auditor.model.gap import Gap
@@ -22,9 +23,8 @@ class OwnerKind(StrEnum):
     KERNEL = "Kernel"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Owner:
-    """Who holds something. Hashable, stable across sweeps and restarts.
+class Owner(NamedTuple):
+    """Who holds something. Hashable, stable across sweeps and restarts; a tuple, for it is hashed more than anything.
 
     Attributes:
         kind: pod, systemd unit, container outside Kubernetes, the rest of the host, or the kernel.

@@ -49,6 +49,8 @@ def clean(text: str) -> str:
 
     Whitespace becomes a single space; what cannot be shown becomes `?`, so that it is seen to have been there.
     """
+    if text.isascii() and text.isprintable() and "  " not in text and text == text.strip():
+        return text  # as most is
     shown = ("?" if unicodedata.category(char)[0] == "C" else char for char in " ".join(text.split()))
     return "".join(shown)
 
