@@ -127,7 +127,9 @@ def ephemeral_ports(reading: Reading) -> str:
     """Whose ports, how many of them, and where they went."""
     use = reading.ports
     who = place(reading.scope)
-    if use is None or use.protocol == "udp":
+    if use is None:  # of a recording
+        return f"{reading.scope}: {_share(reading)} ephemeral ports are taken{_use(reading)}"
+    if use.protocol == "udp":
         return f"{who} sockets have {_share(reading)} ephemeral ports{_use(reading)}; at the limit bind() and sendto() fail"
     if use.address is None:
         return (

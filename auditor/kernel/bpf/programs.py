@@ -48,7 +48,7 @@ _SHARED_SOCKETS = frozenset(
     for sort, name in records.SOCKETS.items()
     if name not in ("tcp", "udp")
 )
-_SUMS, _NAMED = (records.CONSTANTS[name].to_bytes(4, "little") for name in ("SUMS", "NAMED"))
+_SUMS, _HELD = (records.CONSTANTS[name].to_bytes(4, "little") for name in ("SUMS", "HELD"))
 
 
 @dataclass(slots=True)
@@ -126,23 +126,25 @@ class Programs:
         for piece in self._object.read("descriptors"):
             offset, end = 0, len(piece)
             while offset < end:
-                if piece.startswith(_SUMS, offset):
+                if piece.startswith(_HELD, offset):  # of these there may be a million
+                    task, file = pair(piece, offset + 4)
+                    if (
+                        file not in known
+                        and (marks := piece[offset + _MARKS : offset + _MARKS + 3]) not in _SHARED_ALONE
+                    ):
+                        if marks in _SHARED_SOCKETS:
+                            found.shared_sockets[marks[2]].append(file)
+                        else:
+                            found.held.append(Held._make(held.unpack_from(piece, offset)))
+                    add(task, file)
+                    offset += held.size
+                elif piece.startswith(_SUMS, offset):
                     found.sums.append(Sums._make(sums.unpack_from(piece, offset)))
                     offset += sums.size
-                    continue
-                if piece.startswith(_NAMED, offset):
+                else:
                     name = Named._make(named.unpack_from(piece, offset))
                     found.names[name.file] = name.name[: name.length]
                     offset += named.size
-                    continue
-                task, file = pair(piece, offset + 4)
-                if file not in known and (marks := piece[offset + _MARKS : offset + _MARKS + 3]) not in _SHARED_ALONE:
-                    if marks in _SHARED_SOCKETS:
-                        found.shared_sockets[marks[2]].append(file)
-                    else:
-                        found.held.append(Held._make(held.unpack_from(piece, offset)))
-                add(task, file)
-                offset += held.size
         strangers = self._drain("strangers", Stranger, StrangersOf)
         found.strangers = {Stranger._make(key): StrangersOf._make(value) for key, value in strangers}
         found.budgets = {int(key[0]): Charged._make(value) for key, value in self._drain("budgets", Number, Charged)}
