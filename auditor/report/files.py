@@ -1,13 +1,15 @@
 """Reading saved objects: `kubectl get sockaudits -o json`, one object, or one object a line. One object in memory at a time."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from auditor.model.words import bounded, clean
 
 _PIECE = 1 << 20
 _LONGEST_OBJECT = 16 << 20  # etcd holds none above 1.5 MiB; kubectl indents it
+_OF_AN_OBJECT = ("spec", "status")  # what a list never has
+_LONGEST_FIGURE = 30  # digits
 _SPACES = " \t\r\n"
 
 
@@ -45,7 +47,7 @@ class _Reader:
         self._text = ""
         self._at = 0
         self._read = 0
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = json.JSONDecoder(parse_int=_integer).raw_decode
 
     def objects(self) -> Iterator[object]:
         """Yield the items of lists and all other objects at the top."""
@@ -56,11 +58,10 @@ class _Reader:
                 yield from self._items()
                 self._leave()
                 continue
-            value = self._value()
-            yield from value if isinstance(value, list) else [value]
+            yield from _listed(self._value())
 
     def _enters_list(self) -> bool:
-        """Whether a list of objects begins here: then go to its first item. kubectl writes apiVersion and items first."""
+        """Whether a list of objects begins here: then go to its first item. What else it says of itself is skipped."""
         if self._text[self._at] != "{":
             return False
         begin, self._at = self._at, self._at + 1
@@ -71,7 +72,7 @@ class _Reader:
             if key == "items" and self._text[self._at] == "[":
                 self._drop(self._at + 1)
                 return True
-            if key not in ("apiVersion", "kind", "metadata"):
+            if key in _OF_AN_OBJECT:
                 break
             self._value()
             if self._next() != ",":
@@ -149,3 +150,15 @@ class _Reader:
 
     def _broken(self, why: str) -> ValueError:
         return ValueError(f"{why} near character {self._read - len(self._text) + self._at:,}")
+
+
+def _listed(value: object) -> Iterable[object]:
+    """Return the items of a list, none where they are null, and anything else as it is."""
+    if isinstance(value, dict) and "items" in value and value["items"] is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _integer(digits: str) -> int | None:
+    """Python refuses to convert thousands of digits; no figure of an object has that many, so it is unknown."""
+    return int(digits) if len(digits) <= _LONGEST_FIGURE else None

@@ -288,6 +288,30 @@ def test_lists_single_objects_and_lines_are_read_alike(
         assert report(capsys, "--from", str(tmp_path / name))["pools"] == listed["pools"]
 
 
+def test_lists_with_keys_of_their_own_are_lists(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one, other = (node(name, limit("pids", 1, 10)) for name in "ab")
+    (tmp_path / "a").write_text(
+        json.dumps({"takenBy": {"who": ["me"]}, "kind": "List", "items": [one, other], "more": 1})
+    )
+    assert report(capsys, "--from", str(tmp_path / "a"))["nodes"]["reporting"] == 2
+    for nothing in ('{"kind": "SockAuditList", "items": null}', '{"items": [], "metadata": {}}', "[]"):
+        (tmp_path / "a").write_text(nothing)
+        found = report(capsys, "--from", str(tmp_path / "a"))["nodes"]
+        assert (found["total"], found["refused"]) == (0, [])
+
+
+def test_a_figure_of_thousands_of_digits_is_unknown_and_its_file_is_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = json.dumps([node("a", limit("pids", 7, 10, **share(1))), node("b")]).replace(
+        '"used": 7', f'"used": {"9" * 5000}'
+    )
+    (tmp_path / "a").write_text(odd)
+    found = report(capsys, "--from", str(tmp_path / "a"))
+    assert found["nodes"]["reporting"] == 2
+    assert "used" not in found["pools"][0]["limits"][0]
+
+
 def test_by_label_and_without_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one, other = node("a", pool="x"), node("b")
     one["metadata"]["labels"]["zone"] = "z1"
