@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.model.words import count
 from auditor.report import shape
-from auditor.report.capacity import NO_POOL, more_pods, pods_until, pool_of
+from auditor.report.capacity import NO_POOL, Room, more_pods, pool_of, room
 from auditor.report.observation import LimitRecord, NodeRecord, WorkloadRecord
 from auditor.report.window import Key, Window
 
@@ -15,7 +15,9 @@ _TOO_HIGH = 64  # times what is recommended, and more than a million: loops that
 _MILLION = 1 << 20
 _NAMED_MAX = 3
 
-SYSCTLS: Mapping[str, str] = {
+_PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
+
+_SYSCTLS: Mapping[str, str] = {
     "file-handles": "fs.file-max",
     "inotify-instances": "fs.inotify.max_user_instances",
     "inotify-watches": "fs.inotify.max_user_watches",
@@ -109,70 +111,94 @@ def nofile(found: Mapping[tuple[str, str, str], _Workload]) -> list[shape.Recomm
 def sysctls(window: Window, labels: Iterable[str], headroom: int) -> list[shape.Recommendation]:
     """Recommend a setting for each limit of a pool that has less than `headroom` percent left at its peak."""
     keys = tuple(labels)
-    worst: dict[tuple[str, str], tuple[int, LimitRecord]] = {}
+    worst: dict[tuple[str, str, str], tuple[int, LimitRecord]] = {}
     nodes: defaultdict[str, list[NodeRecord]] = defaultdict(list)
     for node in window.reporting:
         pool = pool_of(node, keys)
         nodes[pool].append(node)
         for row in node.limits:
             peak = window.peaks.get((node.name, row.name, row.scope))
-            short = row.limit is not None and peak is not None and 100 * peak > (100 - headroom) * row.limit
-            if short and peak is not None and row.name in SYSCTLS and _is_of_node(row):
-                other = worst.get((pool, row.name))
-                if other is None or peak > other[0]:
-                    worst[pool, row.name] = peak, row
-    return [
-        _sysctl(pool, name, peak, row, nodes[pool], window.peaks, headroom)
-        for (pool, name), (peak, row) in sorted(worst.items())
-    ]
+            if row.limit is None or peak is None or 100 * peak <= (100 - headroom) * row.limit:
+                continue
+            knob = _knob(row)
+            if knob and worst.get((pool, row.name, knob), (-1, row))[0] < peak:
+                worst[pool, row.name, knob] = peak, row
+    rooms = {pool: _rooms(some, window.peaks) for pool, some in nodes.items()}
+    found = (
+        _sysctl(pool, knob, peak, row, nodes[pool], rooms[pool], window.peaks, headroom)
+        for (pool, _, knob), (peak, row) in sorted(worst.items(), key=lambda one: one[0])
+    )
+    return [one for one in found if one is not None]
 
 
-def _is_of_node(row: LimitRecord) -> bool:
-    """Whether the setting is the host's: tasks of a pod's cgroup are not."""
-    return row.name != "pids" or row.scope == "node"
+def _knob(row: LimitRecord) -> str | None:
+    """Name the setting that binds this scope of a limit; `None` where it is none of the node's, as of a pod's cgroup."""
+    if row.name == "pids":
+        return _SYSCTLS["pids"] if row.scope == "node" else None
+    if row.name == "time-wait":  # each network namespace has its own, and does not follow the host's
+        return _SYSCTLS["time-wait"] if row.scope == "host" else None
+    if row.name == "keys":  # scope: `user 0`, `user 1000 bytes`
+        root = "root_" if row.scope.split(" ")[:2] == ["user", "0"] else ""
+        return f"kernel.keys.{root}{'maxbytes' if row.scope.endswith(' bytes') else 'maxkeys'}"
+    return _SYSCTLS.get(row.name)
 
 
 def _sysctl(  # noqa: PLR0913, PLR0917 - the row is made of these
     pool: str,
-    name: str,
+    knob: str,
     peak: int,
     row: LimitRecord,
     nodes: list[NodeRecord],
+    before: Mapping[str, Room],
     peaks: Mapping[Key, int],
     headroom: int,
-) -> shape.Recommendation:
+) -> shape.Recommendation | None:
     wanted = _power(-(-100 * peak // (100 - headroom)))
-    before = _tightest(name, nodes, peaks, None)
-    after = _tightest(name, nodes, peaks, wanted)
-    gained = (
-        f", and room for {more_pods(after)} instead of {count(before)} on the tightest node"
-        if (before is not None and after is not None)
-        else ""
-    )
+    if row.name == "pids":
+        wanted = min(wanted, _PID_MAX_LIMIT)
+    if row.limit is not None and wanted <= row.limit:
+        return None  # the kernel has no more
+    after = _rooms([_raised(node, row.name, knob, wanted) for node in nodes], peaks)
     where = "" if pool == NO_POOL else f" on nodes of {pool}"
+    # What the object calls the limit of ptys is what the reserve leaves.
+    value = f"$(({wanted} + $(sysctl -n kernel.pty.reserve)))" if row.name == "ptys" else str(wanted)
     return shape.Recommendation(
         kind="sysctl",
         pool=pool,
-        limit=name,
+        limit=row.name,
         peak=peak,
         now=row.limit,
         recommended=wanted,
-        setting=f"sysctl -w {SYSCTLS[name]}={wanted}{where} (takes effect at once)",
-        buys=f"{100 * (wanted - peak) // wanted} % headroom at the peak of {count(peak)}{gained}",
-        pods_until_limit=after,
+        setting=f"sysctl -w {knob}={value}{where} (takes effect at once)",
+        buys=f"{100 * (wanted - peak) // wanted} % headroom at the peak of {count(peak)}{_gain(before, after)}",
+        pods_until_limit=min((one.pods for one in after.values()), default=None),
     )
 
 
-def _tightest(name: str, nodes: Iterable[NodeRecord], peaks: Mapping[Key, int], limit: int | None) -> int | None:
-    fits = [
-        fit
-        for node in nodes
+def _rooms(nodes: Iterable[NodeRecord], peaks: Mapping[Key, int]) -> dict[str, Room]:
+    return {node.name: one for node in nodes if (one := room(node, peaks)) is not None}
+
+
+def _raised(node: NodeRecord, name: str, knob: str, wanted: int) -> NodeRecord:
+    """Return the node as it would be with a setting; a higher one of its own stays."""
+    rows = [
+        row._replace(limit=max(wanted, row.limit))
+        if row.name == name and row.limit is not None and _knob(row) == knob
+        else row
         for row in node.limits
-        if row.name == name
-        for better in [row if limit is None or row.limit is None else row._replace(limit=max(limit, row.limit))]
-        if (fit := pods_until(better, peaks.get((node.name, row.name, row.scope)), node.slots)) is not None
     ]
-    return min(fits, default=None)
+    return replace(node, limits=rows)
+
+
+def _gain(before: Mapping[str, Room], after: Mapping[str, Room]) -> str:
+    """Say how many more pods one setting lets in, with all other limits as they are."""
+    if not before:
+        return ""
+    old, new = min(one.pods for one in before.values()), min(one.pods for one in after.values())
+    if new > old:
+        return f", and room for {more_pods(new)} instead of {count(old)} on the tightest node"
+    gained = sum(after[name].pods - one.pods for name, one in before.items())
+    return f", and room for {more_pods(gained)} over all nodes, though for none on the tightest" if gained else ""
 
 
 def _power(least: int) -> int:

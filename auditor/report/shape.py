@@ -84,7 +84,10 @@ class Drift(_Shape):
 
 
 class Recommendation(_Shape):
-    """What to change, where, and what it buys."""
+    """What to change, where, and what it buys.
+
+    `pods_until_limit` is the pool's after this one change, all other limits as they are.
+    """
 
     kind: str
     pool: str | None = None

@@ -111,6 +111,46 @@ def test_what_ends_first_is_named_and_what_one_change_buys(tmp_path: Path, capsy
     assert found["sentences"][2] == "All 2 nodes reported; 0 of them have an open warning."
 
 
+def test_a_change_buys_no_more_than_the_next_limit_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tight = limit("inotify-instances", 87, 128, "user 0", **share(2))
+    close, full = limit("pids", 10, 100, peak=74, **share(1)), limit("threads", 900, 1000, **share(1))
+    found = report(capsys, "--from", save(tmp_path / "a", node("n1", tight, close)))
+    assert found["sentences"][1].endswith(
+        " headroom at the peak of 87, and room for 16 more pods instead of 14 on the tightest node."
+    )
+    assert [one["podsUntilLimit"] for one in found["recommendations"]] == [16, 14], "inotify, then pids"
+    found = report(capsys, "--from", save(tmp_path / "a", node("n1", tight, full), node("n2", full), node("n3", tight)))
+    buys = {one["limit"]: one["buys"] for one in found["recommendations"]}
+    assert buys["threads"].endswith(", and room for 14 more pods instead of 0 on the tightest node")
+    assert buys["inotify-instances"].endswith(
+        ", and room for 56 more pods over all nodes, though for none on the tightest"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "setting"),
+    [
+        (limit("keys", 900, 1000, "user 0"), "kernel.keys.root_maxkeys=2048"),
+        (limit("keys", 19_000, 20_000, "user 1000 bytes"), "kernel.keys.maxbytes=65536"),
+        (limit("keys", 190, 200, "user 1000"), "kernel.keys.maxkeys=512"),
+        (limit("time-wait", 900, 1000, "host"), "net.ipv4.tcp_max_tw_buckets=2048"),
+        (limit("time-wait", 900, 1000, "shop/cart-7c9"), None),
+        (limit("pids", 900, 1000, "shop/cart-7c9"), None),
+        (limit("pids", 3_000_000, 3_500_000), "kernel.pid_max=4194304"),
+        (limit("pids", 3_000_000, 4_194_304), None),
+        (limit("ptys", 3000, 3072), "kernel.pty.max=$((8192 + $(sysctl -n kernel.pty.reserve)))"),
+        (limit("conntrack", 90, 100, "shop/cart-7c9"), "net.netfilter.nf_conntrack_max=256"),
+    ],
+)
+def test_the_setting_is_the_one_that_binds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], row: Json, setting: str | None
+) -> None:
+    found = report(capsys, "--from", save(tmp_path / "a", node("n1", row)))["recommendations"]
+    assert [one["setting"] for one in found] == (
+        [f"sysctl -w {setting} on nodes of workers (takes effect at once)"] if setting else []
+    )
+
+
 @pytest.mark.parametrize(
     ("row", "pods", "fits", "first"),
     [
