@@ -1,6 +1,5 @@
 """The plugin's commands, composed; also what completes them."""
 
-import os
 import sys
 import time
 
@@ -8,6 +7,7 @@ from rich.console import Console
 
 from auditor.plugin import explain, top
 from auditor.plugin.objects import Cluster, PluginError
+from auditor.publish.terminal import columns
 
 _COLUMNS = 140  # in a pipe
 
@@ -65,5 +65,4 @@ def complete() -> int:
 
 
 def _console() -> Console:
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _COLUMNS)
-    return Console(highlight=False, markup=False, width=width)
+    return Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS))

@@ -3,6 +3,9 @@
 Whatever it prints came from processes, pods or an API: it goes through `clean` and into a `Text`, never into markup.
 """
 
+import os
+import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -21,6 +24,14 @@ _NAME_COLUMNS = 26  # a name is worth more than what its worst process is called
 _STYLES = {"OK": "green", "Warning": "yellow", "Critical": "bold red", "Unknown": "magenta", "Info": "cyan"}
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SEVERITY_COLUMNS = 10
+
+
+def columns(in_a_pipe: int) -> int | None:
+    """Return the width to write for: `None` on a terminal, which is asked; in a pipe what COLUMNS says, or else this."""
+    if sys.stdout.isatty():
+        return None
+    said = os.environ.get("COLUMNS", "")
+    return int(said) if re.fullmatch(r"[1-9][0-9]{0,3}", said) else in_a_pipe
 
 
 def render(status: shape.Status, node: str, console: Console, *, all_rows: bool = False) -> None:

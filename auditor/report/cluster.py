@@ -6,7 +6,7 @@ from auditor.kube.client import ApiError, Client, connect
 from auditor.kube.paging import items
 from auditor.publish.object import GROUP, PLURAL, VERSION
 from auditor.report.files import FileError
-from auditor.report.observation import Malformed, NodeRecord, record
+from auditor.report.observation import Malformed, NodeRecord, node_name, record
 from auditor.report.window import Window, window
 
 _OBJECTS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
@@ -41,13 +41,13 @@ def _read(client: Client) -> Window:
     nodes = []
     try:
         nodes = [
-            str(one["metadata"]["name"])
+            node_name(one["metadata"].get("name"))
             for one in items(client, _NODES, "nodes", metadata_only=True)
             if isinstance(one.get("metadata"), dict)
         ]
     except ApiError as error:
         refused.append(f"nodes cannot be listed, so none is known to be missing: {error}")
-    return window([found], now=time.time(), expected=nodes, refused=refused)
+    return window([found], now=time.time(), expected=filter(None, nodes), refused=refused)
 
 
 def words(error: ApiError) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from auditor.model.words import bounded, clean
+from auditor.publish.terminal import columns
 from auditor.report import page, screen, text
 from auditor.report import prometheus as history
 from auditor.report.files import FileError, objects
@@ -94,8 +95,7 @@ def write(report: Report, output: str) -> None:
     elif output == "html":
         sys.stdout.write(page.write(report))
     else:
-        width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _COLUMNS)
-        screen.render(report, Console(highlight=False, markup=False, width=width))
+        screen.render(report, Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS)))
 
 
 def _of_files(files: Sequence[str]) -> Window:

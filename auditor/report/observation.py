@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from auditor.model.words import bounded, clean
 from auditor.publish.when import epoch
@@ -124,7 +125,7 @@ def record(document: object) -> NodeRecord:
     if not isinstance(document, dict) or document.get("kind", "SockAudit") != "SockAudit":
         raise Malformed("it is no SockAudit")
     metadata, status = _mapping(document.get("metadata")), _mapping(document.get("status"))
-    name = _name(metadata.get("name"))
+    name = node_name(metadata.get("name"))
     if not name:
         raise Malformed("it has no metadata.name")
     labels = {_name(key): _name(value) for key, value in _mapping(metadata.get("labels")).items()}
@@ -141,6 +142,18 @@ def record(document: object) -> NodeRecord:
         workloads=[_workload(row) for row in _rows(status, "workloads")],
         findings=[_finding(row, name) for row in _rows(status, "findings")],
         consumers=[_pod(row) for row in _rows(status, "pods")],
+    )
+
+
+def node_name(value: object) -> str:
+    """Return what a node is called; empty where it has no name.
+
+    No apiserver takes a name that has to be cleaned or cut, but a file may hold some. They are told apart by a checksum:
+    of nodes that look alike none may hide the other.
+    """
+    shown = _name(value)
+    return (
+        f"{shown}~{crc32(value.encode(errors='replace')):08x}" if isinstance(value, str) and shown != value else shown
     )
 
 

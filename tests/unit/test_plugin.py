@@ -82,6 +82,18 @@ def test_nodes_that_may_not_be_listed_are_said(api: FakeApi, capsys: pytest.Capt
     assert "nodes cannot be listed" in found["nodes"]["refused"][0]
 
 
+def test_what_the_api_calls_a_node_is_cleaned(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.collections[OBJECTS] = []
+    api.collections["/api/v1/nodes"] = [
+        {"metadata": {"name": "n\x1b[31m" + "x" * 9000}},
+        {"metadata": {}},
+        {"metadata": 5},
+    ]
+    (missing,) = json.loads(says(capsys, "report", "-o", "json"))["nodes"]["missing"]
+    assert missing.startswith("n?[31mxxx")
+    assert len(missing) < 300
+
+
 def test_top(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     api.collections[OBJECTS] = [whole("node-a", 1_795_000_000), {"metadata": {"name": "new"}}]
     lines = says(capsys, "top", "pods", "-n", "shop").splitlines()

@@ -271,6 +271,22 @@ def test_hostile_names_are_escaped_and_bounded(tmp_path: Path, capsys: pytest.Ca
     assert not any(cell.startswith(("=", "+", "@")) for cell in cells)
 
 
+def test_nodes_that_look_alike_are_two(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = [*(f"{'x' * 10_000}{number}" for number in range(3)), "a\x1b", "a\x02", "plain"]
+    found = report(capsys, "--from", save(tmp_path / "a", *(node(name, limit("pids", 1, 10)) for name in names)))
+    assert (found["nodes"]["total"], found["pools"][0]["nodes"]) == (6, 6)
+
+
+@pytest.mark.parametrize(("said", "width"), [("", 140), ("90", 90), ("abc", 140), ("0", 140), ("99999", 140)])
+def test_a_pipe_is_as_wide_as_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, said: str, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", said)
+    assert cli.main(["report", "--from", save(tmp_path / "a", *fleet(9))]) == 0
+    table = capsys.readouterr().out.partition("HEADROOM")[2]
+    assert max(map(len, table.splitlines())) == width
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
