@@ -1,7 +1,6 @@
 """One port or one pod of this machine, in depth. Composes the stages, for a person who asks."""
 
 import json
-import os
 import sys
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from auditor.kube.pod_logs import pod_logs
 from auditor.model import OwnerKind, PodIdentity
 from auditor.model.words import clean
 from auditor.publish.depth import document, render
+from auditor.publish.terminal import columns
 from auditor.sweep import depth
 
 _FIXED_COLUMNS = 140  # in a pipe
@@ -61,8 +61,8 @@ def show(  # noqa: PLR0913 - what the command line says
         json.dump(document(title, found, named), sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or _FIXED_COLUMNS)
-    render(title, found, named, Console(highlight=False, markup=False, width=width), all_rows=all_rows)
+    console = Console(highlight=False, markup=False, width=columns(in_a_pipe=_FIXED_COLUMNS))
+    render(title, found, named, console, all_rows=all_rows)
 
 
 def _pod(wanted: str, directory: dict[str, PodIdentity]) -> tuple[str, set[str]]:

@@ -17,7 +17,7 @@ from auditor.model import NodeInfo
 from auditor.profiles import PROFILES
 from auditor.publish import object as shape
 from auditor.publish.convert import UNCAPPED, to_document, to_status
-from auditor.publish.terminal import render
+from auditor.publish.terminal import columns, render
 from auditor.remember import History
 from auditor.sweep import SweepError
 from auditor.sweep.source import Source, Wanted
@@ -25,6 +25,7 @@ from auditor.sweep.source import Source, Wanted
 __all__ = ["Audited", "Auditor", "SweepError"]
 
 _EXIT_FOUND, _EXIT_UNKNOWN = 1, 2
+_COLUMNS = 120  # in a pipe, so that columns are stable
 _SEVERE = {"warning": {"Warning", "Critical"}, "critical": {"Critical"}}
 
 
@@ -42,9 +43,8 @@ class Audited:
     def show(self, output: str, *, all_rows: bool) -> None:
         """Print it to stdout as a table, json or yaml."""
         if output == "table":
-            render(
-                self.status, self.node.name, Console(highlight=False, markup=False, width=_width()), all_rows=all_rows
-            )
+            console = Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS))
+            render(self.status, self.node.name, console, all_rows=all_rows)
         elif output == "json":
             json.dump(self.document(), sys.stdout, indent=2)
             sys.stdout.write("\n")
@@ -83,8 +83,3 @@ class Auditor:
         assessment, self._history = assess(usage, self._history, self._policy, time.time())
         status = to_status(sample, usage, assessment, self._node, interval=self._interval, caps=UNCAPPED)
         return Audited(status, self._node)
-
-
-def _width() -> int | None:
-    """The terminal's own width; in a pipe a fixed one, so that columns are stable."""
-    return None if sys.stdout.isatty() else int(os.environ.get("COLUMNS") or 120)

@@ -108,7 +108,8 @@ def _sentences(
         yield f"{count(silent)} of {count(nodes.total)} nodes did not report in time, and are in no figure."
     else:
         bad = nodes.verdicts.get("Critical", 0) + nodes.verdicts.get("Warning", 0)
-        yield f"All {count(nodes.total)} nodes reported; {count(bad)} of them have an open warning."
+        all_of = "The one node" if nodes.total == 1 else f"All {count(nodes.total)} nodes"
+        yield f"{all_of} reported; {count(bad)} with an open warning."
 
 
 def _consumers(nodes: Iterable[NodeRecord]) -> list[shape.Consumer]:

@@ -108,7 +108,7 @@ def test_what_ends_first_is_named_and_what_one_change_buys(tmp_path: Path, capsy
         "sysctl -w fs.inotify.max_user_instances=256 on nodes of workers buys 66 % headroom at the peak of 87, and room "
         "for 70 more pods instead of 14 on the tightest node."
     )
-    assert found["sentences"][2] == "All 2 nodes reported; 0 of them have an open warning."
+    assert found["sentences"][2] == "All 2 nodes reported; 0 with an open warning."
 
 
 def test_a_change_buys_no_more_than_the_next_limit_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
