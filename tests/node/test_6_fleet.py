@@ -60,10 +60,11 @@ def write(number: int, body: dict[str, Any]) -> None:
 def cpu() -> dict[str, float]:
     found = {"kube-apiserver": 0.0, "etcd": 0.0}
     for process in psutil.process_iter(["cmdline"]):
-        name = Path((process.info["cmdline"] or [""])[0]).name
-        if name in found:
-            times = process.cpu_times()
-            found[name] += times.user + times.system
+        program = Path((process.info["cmdline"] or [""])[0]).name  # and its version
+        for name in found:
+            if program.startswith(name):
+                times = process.cpu_times()
+                found[name] += times.user + times.system
     assert all(found.values()), found
     return found
 
