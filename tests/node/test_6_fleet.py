@@ -62,7 +62,7 @@ def cpu() -> dict[str, float]:
     for process in psutil.process_iter(["cmdline"]):
         program = Path((process.info["cmdline"] or [""])[0]).name  # and its version
         for name in found:
-            if program.startswith(name):
+            if program.lstrip(".").startswith(name):
                 times = process.cpu_times()
                 found[name] += times.user + times.system
     assert all(found.values()), found
