@@ -58,6 +58,7 @@ class AgentSettings:
         source: what is read; `auto` for the best that works.
         profile: what this installation has the rights to.
         per_pod: pods with metrics of their own: the top ones, all, or none.
+        snat_ports: what the NAT in front of the node allows to one destination; `None` where nobody said.
     """
 
     node_name: str
@@ -65,6 +66,7 @@ class AgentSettings:
     cpu_budget_percent: float = 1.0
     metrics_address: tuple[str, int] = ("127.0.0.1", 9475)
     per_pod: str = "top"
+    snat_ports: int | None = None
     publish: bool = True
     procfs: str = "/proc"
     pod_logs: str = "/var/log/pods"
@@ -117,7 +119,7 @@ class Agent:
         self.metrics = Metrics(settings.node_name, settings.per_pod)
         self._settings = settings
         self._profile = PROFILES[settings.profile]
-        self._source = Source(ProcRoot(settings.procfs), settings.source)
+        self._source = Source(ProcRoot(settings.procfs), settings.source, snat_ports=settings.snat_ports)
         self._thresholds = Watched(settings.thresholds)
         self._wishes = Wishes()
         self._history = History()

@@ -23,6 +23,7 @@ PER_POD = ("top", "all", "none")
 PROFILES = ("privileged", "minimal", "unprivileged")
 POD_LOGS = "/var/log/pods"
 _LAST_PORT = 65_535
+_SNAT_PORTS_HELP = "connections to one destination that the NAT in front of this node allows"
 _MOST_DAYS = 366
 
 
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table")
     scan.add_argument("--all", action="store_true", help="every row of the table")
     scan.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
+    scan.add_argument("--snat-ports", type=_snat_ports, metavar="N", help=_SNAT_PORTS_HELP)
     scan.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc or a recorded tree")
     scan.add_argument("--count", type=_whole, default=1, metavar="N", help="audits to make; 0 goes on until stopped")
     scan.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
@@ -89,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     agent.add_argument("--profile", choices=PROFILES, default="privileged", help="its rights; default: privileged")
     agent.add_argument("--thresholds", metavar="FILE", help="others than the tables', by limit and node labels")
+    agent.add_argument("--snat-ports", type=_snat_ports, metavar="N", help=_SNAT_PORTS_HELP)
     agent.add_argument(
         "--per-pod", choices=PER_POD, default="top", help="pods with metrics; default: top, the twenty listed"
     )
@@ -174,7 +177,12 @@ def _scan(arguments: argparse.Namespace) -> int:
     remaining = arguments.count
     worst = EXIT_OK
     auditor = scan.Auditor(
-        arguments.procfs, arguments.pod_logs, arguments.node_name, arguments.interval, arguments.source
+        arguments.procfs,
+        arguments.pod_logs,
+        arguments.node_name,
+        interval=arguments.interval,
+        source=arguments.source,
+        snat_ports=arguments.snat_ports,
     )
     while True:
         try:
@@ -227,6 +235,7 @@ def _agent(arguments: argparse.Namespace) -> int:
             source=arguments.source,
             profile=arguments.profile,
             per_pod=arguments.per_pod,
+            snat_ports=arguments.snat_ports,
             context=arguments.context,
         )
     )
@@ -335,6 +344,13 @@ def _port(text: str) -> int:
     number = _whole(text)
     if not 0 < number <= _LAST_PORT:
         raise argparse.ArgumentTypeError(f"{text} is no port: 1 to {_LAST_PORT}")
+    return number
+
+
+def _snat_ports(text: str) -> int:
+    number = _whole(text)
+    if not 0 < number <= _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is no number of SNAT ports: 1 to {_LAST_PORT}")
     return number
 
 

@@ -63,8 +63,17 @@ class Audited:
 class Auditor:
     """Audits again and again, with the memory that rules over two sweeps need."""
 
-    def __init__(self, procfs: str, folder: str, node_name: str, interval: float, source: Wanted = "auto") -> None:
-        self._source = Source(ProcRoot(procfs), source)
+    def __init__(  # noqa: PLR0913 - one for each option
+        self,
+        procfs: str,
+        folder: str,
+        node_name: str,
+        *,
+        interval: float,
+        source: Wanted = "auto",
+        snat_ports: int | None = None,
+    ) -> None:
+        self._source = Source(ProcRoot(procfs), source, snat_ports=snat_ports)
         self._folder = folder
         self._node = NodeInfo(node_name)
         self._interval = interval

@@ -5,9 +5,10 @@ in the node's total; `shared_descriptions` reconciles the two.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
 from auditor.attribute.cgroup import HOST, Place, locate
+from auditor.attribute.destinations import egress_by_destination, ports_by_destination
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
 from auditor.attribute.sockets import netns_owners, sockets_by_owner
 from auditor.model import (
@@ -30,7 +31,6 @@ from auditor.model import (
     PodIdentity,
     Pool,
     PoolUsage,
-    PortUsage,
     Process,
     Queueing,
     QueueUsage,
@@ -102,7 +102,9 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
             )
             for netns in sample.netns
         ),
-        ports=tuple(_ports(sample, owner_of, answers_for)),
+        ports=tuple(ports_by_destination(sample, owner_of, answers_for)),
+        snat_ports=sample.snat_ports,
+        egress=egress_by_destination(sample, owner_of, answers_for),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
         pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
         listeners=None
@@ -123,7 +125,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
             for one in sample.queueing
         ),
         task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
-        missing=sample.missing,
+        missing=sample.missing if sample.snat_ports else sample.missing | {"snat-ports"},
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
     )
 
@@ -206,20 +208,6 @@ def _trackers(netns: Netns, addresses: Mapping[str, Owner]) -> Mapping[Owner, in
         if owner:
             seen[owner] += number
     return {owner: round(number * netns.conntrack / flows.sampled) for owner, number in seen.items()}
-
-
-def _ports(sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> Iterator[PortUsage]:
-    """Name who has connections to each destination, going by the peers of what each process holds."""
-    for use in sample.ports:
-        takers: Counter[Owner] = Counter()
-        for group in sample.sockets if use.address is not None else ():
-            if group.netns == use.netns and group.peers:
-                number = sum(one.count for one in group.peers if (one.address, one.port) == (use.address, use.port))
-                for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if number else ():
-                    takers[owner] += number
-        yield PortUsage(
-            use, answers_for.get(use.netns, HOST.owner), is_host=use.netns == sample.host_netns, takers=takers
-        )
 
 
 def _listener(

@@ -20,6 +20,7 @@ from auditor.model import (
     Subject,
     Verdict,
 )
+from auditor.model.words import TOWARDS
 from auditor.remember import History, reading_id, summed
 
 __all__ = ["DROPS", "LEAKS", "LIMITS", "MOMENTARY", "LimitRow", "Policy", "assess", "changes"]
@@ -64,7 +65,7 @@ def assess(
     seen += [leaks.finding_id(row, reading) for row, reading in growing]
     seen += totals
     findings += without_reading(usage, history, [*seen, _INCOMPLETE])
-    unjudged = _unjudged(readings, usage.gaps)
+    unjudged = _unjudged(readings, usage.gaps) - usage.missing
     unreadable = unjudged & policy.promised
     if unreadable:
         findings.append(_incomplete(unreadable, usage.gaps, history, now))
@@ -92,7 +93,8 @@ _DESTINATION_PERCENT = 50
 
 def _is_worth_following(reading: Reading) -> bool:
     """Whether a trend may matter. Destinations are many and come and go: one far from its end is followed no further."""
-    return reading.ports is None or (reading.percent or 0) >= _DESTINATION_PERCENT
+    near = (reading.percent or 0) >= _DESTINATION_PERCENT
+    return near or (reading.ports is None and TOWARDS not in reading.scope)
 
 
 def _ends(readings: Iterable[Reading], history: History) -> dict[tuple[str, str], float]:

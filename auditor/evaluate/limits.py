@@ -150,6 +150,20 @@ LIMITS = (
         remedy=remedies.ephemeral_ports,
     ),
     LimitRow(
+        id="snat-ports",
+        rule="SNATPortsLow",
+        scope="node",
+        title="TCP connections of the node to one destination outside of private networks against the SNAT ports that the "
+        "operator says it has (`agent.snatPorts`); not read where nobody says",
+        warning=80,
+        critical=95,
+        steady=False,
+        condition="PortPressure",
+        read=readings.snat_ports,
+        sentence=sentences.snat_ports,
+        remedy=remedies.snat_ports,
+    ),
+    LimitRow(
         id="time-wait",
         rule="TimeWaitHigh",
         scope="netns",

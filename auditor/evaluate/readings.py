@@ -285,6 +285,25 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
     )
 
 
+def snat_ports(usage: NodeUsage) -> Iterator[Reading]:
+    """Connections to each destination outside, of all who live here, against the node's share of the NAT."""
+    if "snat-ports" in usage.missing:
+        return
+    for one in usage.egress:
+        where = endpoint(one.address, one.port)
+        yield Reading(
+            limit="snat-ports",
+            key=f"node/{where}",
+            scope=f"node{TOWARDS}{where}",
+            used=one.used,
+            maximum=usage.snat_ports,
+            estimate=True,
+            consumers=_greatest(usage.owners, lambda row, one=one: one.takers.get(row.owner), "connections"),  # type: ignore[misc]
+        )
+    if not usage.egress:
+        yield Reading("snat-ports", "node", "node", 0, usage.snat_ports, estimate=True)
+
+
 def pods_by_address(usage: NodeUsage) -> dict[str, str]:
     """Return the names of this node's pods by the addresses of their own networks."""
     return {

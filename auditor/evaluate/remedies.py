@@ -264,6 +264,15 @@ def ephemeral_ports(reading: Reading) -> str:
     )
 
 
+def snat_ports(reading: Reading) -> str:
+    """Fewer connections, more ports, or a way around the NAT. No sysctl of the node matters."""
+    return (
+        "reuse connections (keep-alive, a pool) in whoever holds most, give the node more SNAT ports than "
+        f"{limit(reading.maximum)} (NAT gateway or load balancer; then agent.snatPorts of the chart), or reach the destination "
+        "by a private endpoint"
+    )
+
+
 def time_wait(reading: Reading) -> str:
     """net.ipv4.tcp_max_tw_buckets of that namespace."""
     return _more_buckets(reading.maximum, reading.subject.owner)

@@ -2,7 +2,7 @@
 
 from auditor.evaluate.causes import Cause
 from auditor.model import Drops, Flows, Kind, Reading
-from auditor.model.words import clean, count, duration, endpoint, limit, owner_name, place
+from auditor.model.words import TOWARDS, clean, count, duration, endpoint, limit, owner_name, place
 from auditor.remember import Rate, Trend
 
 _WORTH_NAMING = 10  # percent of tracked connections
@@ -142,6 +142,15 @@ def ephemeral_ports(reading: Reading) -> str:
         f"{who} has taken {_share(reading)} ephemeral ports{_use(reading)} towards "
         f"{endpoint(use.address, use.port or 0)}{peer} from {use.source}{waiting}; at the limit connect() to it fails with "
         '"cannot assign requested address"'
+    )
+
+
+def snat_ports(reading: Reading) -> str:
+    """How many of the node's connections go to one place outside."""
+    where = reading.scope.partition(TOWARDS)[2]
+    return (
+        f"the node has {_share(reading)} connections that its SNAT allocation lets it have to {where}{_use(reading)}; at "
+        "the limit new connections to it time out"
     )
 
 

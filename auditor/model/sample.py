@@ -293,6 +293,21 @@ class PortUse:
     at_most: bool = False
 
 
+class Egress(NamedTuple):
+    """TCP connections to one destination outside of every private network, as the same processes of a namespace hold them.
+
+    Attributes:
+        netns: inode of the namespace; `None` where it was not asked for, for there are holders.
+        holders: pids; empty where no descriptor leads there any more; `None` where they were not looked for.
+    """
+
+    netns: int | None
+    address: str
+    port: int
+    holders: tuple[int, ...] | None
+    connections: int
+
+
 @dataclass(frozen=True, slots=True)
 class BudgetHolding:
     """Objects of a per-user budget that the same descriptor tables refer to; fork shares an inotify instance."""
@@ -400,6 +415,8 @@ class NodeSample:
         sockets: distinct sockets by group. Whole only for namespaces with `dumped`.
         listeners: `None` where nobody could list them.
         ports: what takes the most ephemeral ports in each namespace.
+        snat_ports: how many connections to one destination the NAT in front of this node allows; `None` where nobody said.
+        egress: connections that go there; empty where nobody said.
         dropping: UDP sockets that have dropped datagrams.
         queueing: TCP sockets with much in their queues.
         shared: descriptions held by several tables; `None` when unknown.
@@ -423,6 +440,8 @@ class NodeSample:
     sockets: tuple[SocketGroup, ...] = ()
     listeners: tuple[Listener, ...] | None = None
     ports: tuple[PortUse, ...] = ()
+    snat_ports: int | None = None
+    egress: tuple[Egress, ...] = ()
     dropping: tuple[Dropping, ...] = ()
     queueing: tuple[Queueing, ...] = ()
     shared: tuple[SharedDescriptions, ...] | None = None

@@ -191,6 +191,21 @@ class PortUsage:
 
 
 @dataclass(frozen=True, slots=True)
+class EgressUsage:
+    """Connections of the whole node to one destination outside, and whose they are.
+
+    Attributes:
+        used: connections, each once.
+        takers: connections of each owner.
+    """
+
+    address: str
+    port: int
+    used: int
+    takers: Mapping[Owner, int]
+
+
+@dataclass(frozen=True, slots=True)
 class UserUsage:
     """A per-user pool by owner. `takers`: what each owner refers to; `members`: owners who run as this user."""
 
@@ -293,7 +308,7 @@ class NodeTotals:
 class NodeUsage:
     """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners.
 
-    `missing`: ids of limits this node does not have.
+    `missing`: ids of limits this node does not have. `snat_ports`: what the NAT in front of it allows to one destination.
     """
 
     at: float
@@ -302,6 +317,8 @@ class NodeUsage:
     owners: tuple[OwnerUsage, ...]
     netns: tuple[NetnsUsage, ...] = ()
     ports: tuple[PortUsage, ...] = ()
+    snat_ports: int | None = None
+    egress: tuple[EgressUsage, ...] = ()
     users: tuple[UserUsage, ...] = ()
     pools: tuple[PoolUsage, ...] = ()
     listeners: tuple[ListenerUsage, ...] | None = None

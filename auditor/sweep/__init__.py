@@ -15,6 +15,7 @@ from auditor.sweep import (
     descriptions,
     descriptors,
     dumps,
+    egress,
     listeners,
     namespaces,
     node,
@@ -39,7 +40,13 @@ class SweepError(Exception):
     """There is nothing to sweep. The text is one line for a person, with what to do."""
 
 
-def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | None = None) -> NodeSample:
+def sweep(
+    root: ProcRoot,
+    *,
+    cpu_seconds: float | None = None,
+    memory: Memory | None = None,
+    snat_ports: int | None = None,
+) -> NodeSample:
     """Read everything a procfs tree tells about sockets and descriptors.
 
     Whatever is missing, refused or malformed becomes a gap of the sample.
@@ -48,6 +55,7 @@ def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | 
         root: /proc, another host's /proc mounted here, or a recorded tree.
         cpu_seconds: what a sweep should take; `None` for no bound, and then everything is read.
         memory: of earlier sweeps of the same tree; spares reading again what did not change where the budget is short.
+        snat_ports: what the NAT in front of the node allows to one destination, if it is asked where connections go.
 
     Raises:
         SweepError: `root` is no procfs tree at all.
@@ -86,6 +94,8 @@ def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | 
         sockets=groups,
         listeners=listeners.take(root, rows, holdings, network, budget),
         ports=network.ports,
+        snat_ports=snat_ports,
+        egress=() if snat_ports is None else tuple(sockets.egress(network, holdings)),
         dropping=listeners.dropping(network, holdings),
         queueing=listeners.queueing(network, holdings),
         shared=shared,
@@ -108,6 +118,7 @@ def sweep(root: ProcRoot, *, cpu_seconds: float | None = None, memory: Memory | 
             *sockets.gaps(groups),
             *gap,
             *_shared_tables(refused),
+            *(egress.gaps(network, through_descriptors=False) if snat_ports else ()),
         ),
     )
 

@@ -245,7 +245,7 @@ def _assumed(
     ranges: Mapping[int, PortRange],
 ) -> dict[int, TcpDump]:
     """Choose the namespaces where mini-sockets are all that is unknown, and telling them apart is not worth its cost."""
-    if spare.seconds is None:
+    if spare.seconds is None or spare.egress:
         return {}
     assumed, spent, each = {}, 0.0, spare.memory.usual_seconds()
     for inode, counter in counters.items():

@@ -220,11 +220,13 @@ class Spare:
     Attributes:
         seconds: of CPU that dumps of unchanged namespaces may take; `None` for no bound.
         patience: seconds for which an unchanged one need not be dumped again.
+        egress: it matters where each connection went, also of those in TIME_WAIT.
     """
 
     memory: Memory
     seconds: float | None
     patience: float = 0.0
+    egress: bool = False
 
 
 def stale(name: str, what: str, ages: Collection[float]) -> Iterator[Gap]:

@@ -8,10 +8,11 @@ from auditor.kernel import protocol
 from auditor.kernel.diag import written
 from auditor.kernel.errors import Gone, KernelError
 from auditor.kernel.root import ProcRoot
-from auditor.model import Gap, Peer, SocketGroup, TcpState
+from auditor.model import Egress, Gap, Peer, SocketGroup, TcpState
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps
+from auditor.sweep.egress import of_dump
 from auditor.sweep.memory import End, Sockets
 from auditor.sweep.processes import Row
 
@@ -70,6 +71,14 @@ def groups(
         closed = name == "tcp" and all(by_pid[pid].netns in dumps.whole for pid in holders)
         count[None, name, TcpState.CLOSE if closed else None, holders] += 1
     return tuple(SocketGroup(*key, number, queued[key], _most(peers.get(key, {}))) for key, number in count.items())
+
+
+def egress(dumps: Dumps, holdings: Holdings) -> Iterator[Egress]:
+    """Count the connections to each destination outside."""
+    for netns, dump in dumps.inside.items():
+        if dump.tcp:
+            several = dump.tcp.sockets
+            yield from of_dump(netns, several, _holders(several.inodes, holdings))
 
 
 def gaps(found: Iterable[SocketGroup]) -> Iterator[Gap]:

@@ -25,16 +25,24 @@ class Source:
         root: the tree to read.
         wanted: `auto`, or one source and no other.
         load: makes the programs.
+        snat_ports: what the NAT in front of the node allows to one destination; `None` where nobody said.
 
     Attributes:
         trouble: why `auto` makes do without BPF; `None` while it need not.
     """
 
-    def __init__(self, root: ProcRoot, wanted: Wanted = "auto", load: Callable[[], Programs] = Programs) -> None:
+    def __init__(
+        self,
+        root: ProcRoot,
+        wanted: Wanted = "auto",
+        load: Callable[[], Programs] = Programs,
+        snat_ports: int | None = None,
+    ) -> None:
         self.trouble: str | None = None
         self._root = root
         self._wanted = wanted
         self._load = load
+        self._snat_ports = snat_ports
         self._memory = Memory()
         self._programs: Programs | None = None
         self._tried: float | None = None
@@ -106,8 +114,10 @@ class Source:
         self._tried = time.monotonic()
         if self._programs is None:
             self._programs = self._load()
-        return bpf.sweep(self._root, self._programs, cpu_seconds=cpu_seconds, memory=self._memory)
+        return bpf.sweep(
+            self._root, self._programs, cpu_seconds=cpu_seconds, memory=self._memory, snat_ports=self._snat_ports
+        )
 
     def _fall_back(self, cpu_seconds: float | None, reason: str) -> NodeSample:
-        sample = by_procfs(self._root, cpu_seconds=cpu_seconds, memory=self._memory)
+        sample = by_procfs(self._root, cpu_seconds=cpu_seconds, memory=self._memory, snat_ports=self._snat_ports)
         return replace(sample, reason=reason)

@@ -27,7 +27,8 @@ static double cpu(void)
 struct settings {
 	__u64 single;
 	__u32 pid_namespace, own_pid;
-	__u64 epolls, operations[6];
+	__u32 epolls, egress;
+	__u64 operations[6];
 };
 
 // Tells the programs what the agent does: the kinds of descriptors, learned of its own.

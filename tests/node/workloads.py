@@ -105,3 +105,24 @@ except OSError as error:
 while True:
     time.sleep(1)
 """
+
+# Sends to itself what it never reads, until TCP of the whole machine has more than so many pages.
+QUEUES = """
+import json, socket, time
+def pages():
+    with open("/proc/net/sockstat") as file:
+        return next(int(line.split(" mem ")[1]) for line in file if line.startswith("TCP:"))
+listener, held = socket.create_server(("127.0.0.1", 9000), backlog=64), []
+while pages() <= PAGES and len(held) < 128:
+    client = socket.create_connection(("127.0.0.1", 9000))
+    client.setblocking(False)
+    held += [client, listener.accept()[0]]
+    try:
+        for _ in range(16):
+            client.send(bytes(65536))
+    except BlockingIOError:
+        pass
+print(json.dumps({"pages": pages(), "connections": len(held) // 2}), flush=True)
+while True:
+    time.sleep(1)
+"""

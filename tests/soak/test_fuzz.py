@@ -79,7 +79,7 @@ def test_no_tree_makes_an_audit_fail(captured: Path, tmp_path: Path) -> None:
 
 
 def _audit(tree: Path) -> None:
-    auditor = Auditor(str(tree), "/nonexistent", "node-a", 30)
+    auditor = Auditor(str(tree), "/nonexistent", "node-a", interval=30)
     for _ in range(2):  # rules that need two sweeps
         with suppress(SweepError):
             VALID.validate(auditor.audit().document())

@@ -22,13 +22,14 @@ def audit(
     policy: Policy | None = None,
     between: Callable[[], object] = lambda: None,
     names: Mapping[str, PodIdentity] = MappingProxyType({}),
+    snat_ports: int | None = None,
 ) -> tuple[NodeUsage, Assessment]:
     """Audit so many times, half a minute apart as far as the rules know, and do something after each sweep."""
     history = History()
     for turn in range(sweeps):
         if turn:
             between()
-        usage = attribute(sweep(ProcRoot()), names)
+        usage = attribute(sweep(ProcRoot(), snat_ports=snat_ports), names)
         assessment, history = assess(usage, history, policy or Policy(), 1000.0 + 30 * turn)
     return usage, assessment
 

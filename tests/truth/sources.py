@@ -17,7 +17,9 @@ def programs() -> Programs:
     return Programs()
 
 
-def sweep(root: ProcRoot, cpu_seconds: float | None = None, memory: Memory | None = None) -> NodeSample:
+def sweep(
+    root: ProcRoot, cpu_seconds: float | None = None, memory: Memory | None = None, snat_ports: int | None = None
+) -> NodeSample:
     if current == "bpf":
-        return bpf.sweep(root, programs(), cpu_seconds=cpu_seconds, memory=memory or Memory())
-    return by_procfs(root, cpu_seconds=cpu_seconds, memory=memory)
+        return bpf.sweep(root, programs(), cpu_seconds=cpu_seconds, memory=memory or Memory(), snat_ports=snat_ports)
+    return by_procfs(root, cpu_seconds=cpu_seconds, memory=memory, snat_ports=snat_ports)

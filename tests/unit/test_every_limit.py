@@ -13,6 +13,7 @@ from auditor.model import (
     Assessment,
     BudgetHolding,
     CgroupTasks,
+    Egress,
     Finding,
     Listener,
     NodeSample,
@@ -346,3 +347,39 @@ def test_destinations_that_come_and_go_leave_one_peak_and_no_series() -> None:
         ("ephemeral-ports", "shop/cart-0"): 36
     }
     assert not [key for key in history.series if key.startswith("ephemeral-ports")]
+
+
+def test_connections_outside_are_added_up_over_pods_and_the_smallest_destinations_left_out() -> None:
+    there = "198.51.100.7"
+    seen = sample(
+        PROCESSES,
+        snat_ports=1024,
+        egress=(
+            Egress(None, there, 443, (10,), 700),
+            Egress(None, there, 443, (10, 20), 30),
+            Egress(8, there, 443, (), 140),
+            *(Egress(None, there, port, (20,), port) for port in range(1, 8)),
+        ),
+    )
+    assessment = judged(seen)
+    finding = only(assessment)
+    assert (finding.rule, finding.severity, finding.used, finding.maximum) == (
+        "SNATPortsLow",
+        Severity.WARNING,
+        870,
+        1024,
+    )
+    assert takers(finding) == [("shop/cart-0", 730, "connections"), ("logging/tail-x", 170, "connections")]
+    assert finding.message == (
+        "the node has 870 of 1,024 connections that its SNAT allocation lets it have to 198.51.100.7:443 (84 %); at the "
+        "limit new connections to it time out"
+    )
+    assert "more SNAT ports than 1,024" in finding.remedy
+    found = [reading.scope for reading in assessment.readings if reading.limit == "snat-ports"]
+    assert found == [f"node → {there}:{port}" for port in (443, 7, 6, 5, 4)]
+    assert assessment.peaks["snat-ports", "node"].value == 870
+
+
+def test_a_node_with_snat_ports_and_no_connection_outside_reads_as_zero() -> None:
+    (reading,) = (one for one in judged(sample(PROCESSES, snat_ports=64)).readings if one.limit == "snat-ports")
+    assert (reading.scope, reading.used, reading.maximum) == ("node", 0, 64)

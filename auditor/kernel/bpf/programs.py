@@ -64,7 +64,7 @@ class Descriptors:
         budgets: of inotify, by address.
         epoll_watches: by user; what single CPUs have not added yet is missing.
         connections: established ones at each port that was asked for.
-        peers: the other end of connections; of established ones a sample, weighted.
+        peers: the other end of connections; of established ones a sample, weighted, but of those outside all if asked for.
         names: of UNIX sockets that listen, by description.
     """
 
@@ -109,14 +109,15 @@ class Programs:
         unpack = layout(Task).iter_unpack
         return [Task._make(one) for piece in self._object.read("tasks") for one in unpack(piece)]
 
-    def descriptors(self, ports: Iterable[Port] = (), *, epolls: bool = False) -> Descriptors:
+    def descriptors(self, ports: Iterable[Port] = (), *, epolls: bool = False, egress: bool = False) -> Descriptors:
         """Visit every descriptor.
 
         Args:
             ports: where connections are counted.
             epolls: whether to tell of each epoll instance.
+            egress: whether to count every connection to an address outside by its other end.
         """
-        self._tell(epolls=epolls)
+        self._tell(epolls=epolls, egress=egress)
         pack = layout(Port).pack
         self._object.update_all("ports", ((pack(*port), bytes(8)) for port in ports))
         found = Descriptors()
@@ -175,9 +176,9 @@ class Programs:
         self._operations = {f"of_{kind.value}": mine[fd].operations for fd, kind in kinds.items()}
         self._single = min(lesson.references for lesson in mine.values())
 
-    def _tell(self, *, epolls: bool = False) -> None:
+    def _tell(self, *, epolls: bool = False, egress: bool = False) -> None:
         namespace = os.stat("/proc/self/ns/pid").st_ino
-        settings = Settings(self._single, namespace, os.getpid(), int(epolls), **self._operations)
+        settings = Settings(self._single, namespace, os.getpid(), int(epolls), int(egress), **self._operations)
         self._object.update("settings", bytes(4), layout(Settings).pack(*settings))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, NamedTuple, get_args, get_type_hints
 
+from auditor.kernel import outside
 from auditor.model import Kind
 
 u8 = Annotated[int, "u8", 1]
@@ -24,6 +25,9 @@ TCP_STATES = 13  # include/net/tcp_states.h, up to TCP_NEW_SYN_RECV
 MUCH_QUEUED = 16_384
 """Bytes in the queues of a TCP socket that make it worth watching whether they ever move."""
 
+PEERS_MAX = 32_768
+"""Other ends of connections that are told apart, of each process."""
+
 CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} | {
     "KINDS": len(KINDS),
     "TCP_STATES": TCP_STATES,
@@ -37,6 +41,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "DROPS": 8,
     "QUEUES": 16,
     "MUCH_QUEUED": MUCH_QUEUED,
+    "PEERS_MAX": PEERS_MAX,
     "SUMS": 1,
     "HELD": 2,
     "NAMED": 3,
@@ -62,13 +67,15 @@ class Settings(NamedTuple):
         pid_namespace: inode of the reader's.
         own_pid: the reader's number in it.
         epolls: whether each epoll instance comes as a `Held`.
+        egress: whether each connection to an address outside is counted by its other end, not only a sample.
         of_socket: by which file operations it is known, as are the others; 0 where they were not learned.
     """
 
     single: u64
     pid_namespace: u32
     own_pid: u32
-    epolls: u64
+    epolls: u32
+    egress: u32
     of_socket: u64 = 0
     of_epoll: u64 = 0
     of_eventfd: u64 = 0
@@ -158,8 +165,8 @@ class Held(NamedTuple):
         backlog: of a listener; of such a socket, bytes that are not acknowledged.
         drops: sk_drops of a listener or a UDP socket.
         queued: bytes in the queues of any other.
-        address: local, of a listener or a UDP socket that has dropped; of one that queues its peer's.
-        peer_port: of one that queues.
+        address: local, of a listener or a UDP socket that has dropped; of any other TCP socket its peer's.
+        peer_port: of a TCP socket that does not listen.
     """
 
     tag: u32
@@ -306,6 +313,7 @@ def header() -> str:
         "#pragma once",
     ]
     lines += [f"#define {name} {value}" for name, value in CONSTANTS.items()]
+    lines.append(outside.in_c())
     for record, name in _IN_C.items():
         lines += _in_c(record, name)
     return "\n".join(lines) + "\n"

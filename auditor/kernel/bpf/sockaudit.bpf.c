@@ -32,6 +32,7 @@ typedef __s64 s64;
 #define IPPROTO_UDPLITE 136
 #define IPPROTO_MPTCP 262
 #define TCP_ESTABLISHED 1
+#define TCP_CLOSE 7
 #define TCP_CLOSE_WAIT 8
 #define TCP_LISTEN 10
 #define UNIX_PATH_MAX 108
@@ -326,7 +327,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 32768);
+	__uint(max_entries, PEERS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct peer);
 	__type(value, u64);
@@ -696,14 +697,26 @@ static __always_inline u32 count_watches(struct file *file)
 	return BPF_CORE_READ(user, uid.val);
 }
 
-static __always_inline void count_connection(struct held *one, struct sock *sk)
+// Whether a TCP socket that does not listen is connected to somewhere outside.
+static __always_inline u32 goes_out(struct held *one, struct sock *sk)
+{
+	u8 first = 0;
+
+	if (one->family == AF_INET || sk->__sk_common.skc_daddr) // an IPv6 socket has both for a mapped one
+		return sk->__sk_common.skc_daddr && IPV4_IS_OUTSIDE(__builtin_bswap32(sk->__sk_common.skc_daddr));
+	if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr))
+		bpf_core_read(&first, 1, &sk->__sk_common.skc_v6_daddr);
+	return IPV6_IS_OUTSIDE(first);
+}
+
+static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every)
 {
 	struct port local = { .netns = one->netns, .number = one->port, .family = one->family };
 	u64 *established = bpf_map_lookup_elem(&ports, &local), weight = 1;
 
-	if (one->state == TCP_ESTABLISHED) {
-		if (established)
-			*established += 1;
+	if (one->state == TCP_ESTABLISHED && established)
+		*established += 1;
+	if (one->state == TCP_ESTABLISHED && !every) {
 		// Ephemeral ports come in steps of two, one after the other.
 		u16 ports_xor = one->port ^ __builtin_bswap16(sk->__sk_common.skc_dport);
 
@@ -802,6 +815,8 @@ int descriptors(struct bpf_iter__task_file *ctx)
 			for (int i = 0; i < RECENT; i++)
 				again |= recent[i] == (u64)file;
 	}
+	if (sk && one.socket == TCP && one.flags == SHARED) // the reader counts where it goes
+		describe_peer(&one, sk);
 	if (again) {
 		current.fds++;
 		current.shared++;
@@ -852,8 +867,12 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		current.shared++;
 	if (kind != KIND_SOCKET || one.flags & SHARED) // what is shared the reader counts
 		return 0;
-	if (sk && one.socket == TCP && (one.state == TCP_ESTABLISHED || one.state == TCP_CLOSE_WAIT))
-		count_connection(&one, sk);
+	if (sk && one.socket == TCP) {
+		u32 every = known->egress && one.state != TCP_LISTEN && one.state != TCP_CLOSE && goes_out(&one, sk);
+
+		if (every || one.state == TCP_ESTABLISHED || one.state == TCP_CLOSE_WAIT)
+			count_connection(&one, sk, every);
+	}
 	if (one.netns != current.netns && one.socket != OTHER) {
 		add_stranger(&current, &one);
 	} else if (one.socket == TCP) {

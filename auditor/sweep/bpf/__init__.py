@@ -14,7 +14,7 @@ from auditor.kernel.bpf.programs import Descriptors, Programs
 from auditor.kernel.bpf.records import Port, Task
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeFacts, NodeSample
-from auditor.sweep import descriptors, dumps, namespaces, node, pools, tasks, users
+from auditor.sweep import descriptors, dumps, egress, namespaces, node, pools, tasks, users
 from auditor.sweep.bpf import budgets, unowned
 from auditor.sweep.bpf.holdings import Holdings
 from auditor.sweep.bpf.processes import Table
@@ -33,7 +33,9 @@ class UnprovenError(Exception):
     """The iterators did not show what is surely there. The text is one clause."""
 
 
-def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memory: Memory) -> NodeSample:
+def sweep(
+    root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memory: Memory, snat_ports: int | None = None
+) -> NodeSample:
     """Read everything about sockets and descriptors.
 
     Args:
@@ -41,6 +43,7 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
         programs: loaded.
         cpu_seconds: what a sweep should take; `None` for no bound.
         memory: of earlier sweeps.
+        snat_ports: what the NAT in front of the node allows to one destination, if it is asked where connections go.
 
     Raises:
         UnprovenError: the programs do not see what they must. KernelError: they cannot be read any more.
@@ -49,7 +52,7 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
     losses, budget = Losses(), Budget(cpu_seconds)
     listed = root.pids()
     facts, release = node.take(root, losses)
-    one_pass = _Pass.of(programs, memory, facts)
+    one_pass = _Pass.of(programs, memory, facts, egress=snat_ports is not None)
     table = Table(root, losses)
     table.fill(one_pass.tasks, one_pass.seen)
     filled = table.fill_in(listed)
@@ -59,7 +62,8 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
     rows = table.rows
     holdings = Holdings(table, one_pass.seen)
     held, shared = holdings.sockets(), holdings.shared()
-    spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE, _PATIENCE_SECONDS)
+    dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
+    spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
     network = dumps.take(root, rows, descriptors.Holdings(), losses, spare, unowned.seen(held, table))
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
     found = pools.with_holders(root, pools.take(root, losses), rows, holdings.masters(), budget) + network.pools
@@ -81,6 +85,8 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
         ),
         listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
         ports=network.ports,
+        snat_ports=snat_ports,
+        egress=() if snat_ports is None else (*egress.of_ends(holdings.ends()), *egress.without_descriptor(network)),
         dropping=holdings.dropping(),
         queueing=holdings.queueing(),
         shared=shared,
@@ -101,6 +107,7 @@ def sweep(root: ProcRoot, programs: Programs, *, cpu_seconds: float | None, memo
             *unknown_budgets,
             *unseen_cgroups,
             *table.gaps(),
+            *(_uncounted(one_pass.seen, network) if snat_ports else ()),
         ),
     )
 
@@ -111,6 +118,13 @@ def _judged_still(gaps: Iterable[Gap]) -> Iterator[Gap]:
         yield replace(gap, limits=gap.limits - OF_DESCRIPTORS)
 
 
+def _uncounted(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
+    yield from egress.gaps(network, through_descriptors=True)
+    if len(seen.peers) >= records.PEERS_MAX:
+        detail = f"connections to other ends than the first {records.PEERS_MAX:,} of each process are not counted"
+        yield Gap("egress-ends", detail, limits=frozenset({"snat-ports"}))
+
+
 @dataclass(frozen=True, slots=True)
 class _Pass:
     """Tasks before and after, and descriptors in between: what ends or begins meanwhile is in one of them."""
@@ -119,10 +133,10 @@ class _Pass:
     seen: Descriptors
 
     @classmethod
-    def of(cls, programs: Programs, memory: Memory, facts: NodeFacts) -> "_Pass":
+    def of(cls, programs: Programs, memory: Memory, facts: NodeFacts, *, egress: bool) -> "_Pass":
         own = len(os.listdir("/proc/self/fd")) - 1
         before = programs.tasks()
-        seen = programs.descriptors(memory.ports or (), epolls=memory.epolls)
+        seen = programs.descriptors(memory.ports or (), epolls=memory.epolls, egress=egress)
         ports = frozenset(
             Port(one.netns, one.port, one.family)
             for one in seen.held
@@ -131,7 +145,9 @@ class _Pass:
         epolls = budgets.epolls_wanted(seen, facts)
         if (memory.ports is None and ports) or (epolls and not memory.epolls):
             del seen  # two at once would be the most memory that is ever needed
-            seen = programs.descriptors(ports, epolls=epolls)  # what is asked for is known only after a first pass
+            seen = programs.descriptors(
+                ports, epolls=epolls, egress=egress
+            )  # what is asked for is known only after a first pass
         memory.ports, memory.epolls = ports, epolls
         tasks = before
         if {one.pid for one in seen.sums} - {one.pid for one in before}:  # began meanwhile

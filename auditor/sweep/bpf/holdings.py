@@ -21,6 +21,7 @@ from auditor.model import (
     TcpState,
 )
 from auditor.sweep.bpf.processes import Table
+from auditor.sweep.memory import End
 
 Holders = tuple[int, ...]
 Key = tuple[int | None, str, TcpState | None, Holders | None]
@@ -157,6 +158,21 @@ class Holdings:
                 met, end = ends[row.pid, one.state], (short_address(one.family, one.address), one.port)
                 met[end] = met.get(end, 0) + number
         return {key: tuple(_most(met)) for key, met in ends.items()}
+
+    def ends(self) -> Iterator[tuple[End, Holders, int]]:
+        """Yield the other ends of connections that were begun here, with who holds them and how many.
+
+        Only of those outside they are all: of others the programs count a sample.
+        """
+        for one, number in self._seen.peers.items():
+            row = self._table.keepers.get(one.pid)
+            if row is not None:
+                yield (one.port, short_address(one.family, one.address)), (row.pid,), number
+        for file, held in self._descriptions.items():
+            if held.socket == records.TCP and held.flags & records.SHARED and not held.flags & records.LISTENS:
+                accepted = Port(held.netns, held.port, held.family) in self._seen.connections
+                port = 0 if accepted or held.state == TcpState.CLOSE else held.peer_port
+                yield (port, short_address(held.family, held.address)), self.holders(file), 1
 
     def masters(self) -> tuple[BudgetHolding, ...]:
         """Count pseudo-terminals by who holds their masters."""

@@ -1,0 +1,46 @@
+"""Where connections go, and whose they are."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from auditor.attribute.cgroup import HOST
+from auditor.model import EgressUsage, NodeSample, Owner, PortUsage
+
+_DESTINATIONS_MAX = 5
+
+
+def ports_by_destination(
+    sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]
+) -> Iterator[PortUsage]:
+    """Name who has connections to each destination, going by the peers of what each process holds."""
+    for use in sample.ports:
+        takers: Counter[Owner] = Counter()
+        for group in sample.sockets if use.address is not None else ():
+            if group.netns == use.netns and group.peers:
+                number = sum(one.count for one in group.peers if (one.address, one.port) == (use.address, use.port))
+                for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if number else ():
+                    takers[owner] += number
+        yield PortUsage(
+            use, answers_for.get(use.netns, HOST.owner), is_host=use.netns == sample.host_netns, takers=takers
+        )
+
+
+def egress_by_destination(
+    sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]
+) -> tuple[EgressUsage, ...]:
+    """Add up the connections of all namespaces to each destination outside; those that most of them go to.
+
+    What no descriptor leads to (TIME_WAIT) belongs to who answers for its namespace. What several owners hold counts once
+    in each, and once in the sum.
+    """
+    sums: Counter[tuple[str, int]] = Counter()
+    for one in sample.egress:
+        sums[one.address, one.port] += one.connections
+    most = dict(sums.most_common(_DESTINATIONS_MAX))
+    takers: dict[tuple[str, int], Counter[Owner]] = {end: Counter() for end in most}
+    for one in sample.egress:
+        if (one.address, one.port) in takers:
+            owners = {owner_of[pid] for pid in one.holders or () if pid in owner_of}
+            for owner in owners or {answers_for.get(one.netns or 0, HOST.owner)}:
+                takers[one.address, one.port][owner] += one.connections
+    return tuple(EgressUsage(*end, used, takers[end]) for end, used in most.items())
