@@ -6,6 +6,7 @@ in the node's total; `shared_descriptions` reconciles the two.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.destinations import egress_by_destination, ports_by_destination
@@ -145,17 +146,23 @@ def name_all(processes: Iterable[Process], directory: Mapping[str, PodIdentity],
 
 
 def _places(processes: Iterable[Process]) -> dict[int, Place]:
-    known: dict[tuple[tuple[str, str], ...], Place] = {}
+    known: dict[int, Place] = {}  # by identity: processes of the same cgroups share one tuple, which is long to compare
     places = {}
     for process in processes:
         if process.kernel_thread:
             places[process.pid] = _KERNEL
             continue
-        place = known.get(process.cgroups)
+        place = known.get(id(process.cgroups))
         if place is None:
-            place = known[process.cgroups] = locate(process.cgroups)
+            place = known[id(process.cgroups)] = _located(process.cgroups)
         places[process.pid] = place
     return places
+
+
+@lru_cache(maxsize=4096)
+def _located(cgroups: tuple[tuple[str, str], ...]) -> Place:
+    """As `locate`, which needs to look at each place once: most are the same in the next sweep."""
+    return locate(cgroups)
 
 
 def _totals(sample: NodeSample, owners: tuple[OwnerUsage, ...], distinct: int | None) -> NodeTotals:

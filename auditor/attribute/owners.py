@@ -45,21 +45,23 @@ def owner_usage(  # noqa: PLR0913 - one row is made of exactly these
         place = place_of[process.pid]
         by_container[place.container].append(process)
         runtimes[place.container] = place.runtime or runtimes.get(place.container)
+    containers = tuple(
+        _container(identifier, names.get(identifier or ""), _tables(rows), runtimes[identifier])
+        for identifier, rows in sorted(by_container.items(), key=lambda item: item[0] or "")
+    )
+    tables = _tables(processes)
     return OwnerUsage(
         owner=owner,
         identity=identity,
         processes=len(processes),
         threads=total(process.threads for process in processes),
-        fds=_fds(processes),
+        fds=_fds(tables),
         descriptions=descriptions,
-        kinds=_kinds(processes),
+        kinds=_kinds(tables),
         sockets=sockets,
         own_netns=own_netns,
-        worst=_worst(processes),
-        containers=tuple(
-            ContainerUsage(identifier, names.get(identifier or ""), _fds(rows), _worst(rows), runtimes[identifier])
-            for identifier, rows in sorted(by_container.items(), key=lambda item: item[0] or "")
-        ),
+        worst=_worst(one.worst for one in containers if one.worst),
+        containers=containers,
         qos=next((qos for process in processes if (qos := place_of[process.pid].qos)), None),
         uids=frozenset(process.uid for process in processes if process.uid is not None and not process.kernel_thread),
     )
@@ -92,34 +94,40 @@ def descriptions_by_owner(
     return of, total([*everything, *(group.count for group in shared)])
 
 
-def _tables(processes: Iterable[Process]) -> Iterable[Process]:
-    return (process for process in processes if process.owns_table and not process.kernel_thread)
+def _tables(processes: Iterable[Process]) -> list[Process]:
+    return [process for process in processes if process.owns_table and not process.kernel_thread]
 
 
-def _fds(processes: Iterable[Process]) -> int | None:
-    return total(process.fds for process in _tables(processes))
+def _fds(tables: Iterable[Process]) -> int | None:
+    return total(process.fds for process in tables)
 
 
-def _kinds(processes: Iterable[Process]) -> Mapping[Kind, int] | None:
-    sums: Counter[Kind] = Counter()
-    for process in _tables(processes):
+def _kinds(tables: Iterable[Process]) -> Mapping[Kind, int] | None:
+    sums = dict.fromkeys(Kind, 0)
+    for process in tables:
         if process.kinds is None:
             if process.fds == 0:
                 continue
             return None
-        sums.update(process.kinds)
-    return {kind: sums[kind] for kind in Kind}
+        for kind, number in process.kinds.items():
+            sums[kind] += number
+    return sums
 
 
-def _worst(processes: Iterable[Process]) -> ProcessUse | None:
+def _worst(uses: Iterable[ProcessUse]) -> ProcessUse | None:
     """Choose the process nearest to its limit; one that lowered its own limit comes last, for that is no trouble."""
+    return max(uses, key=_strain, default=None)
+
+
+def _strain(use: ProcessUse) -> tuple[bool, int, int, int]:
+    used = use.percent
+    return not use.lowered_itself, -1 if used is None else used, use.fds, -use.pid
+
+
+def _container(identifier: str | None, name: str | None, tables: list[Process], runtime: str | None) -> ContainerUsage:
     uses = (
         ProcessUse(row.pid, row.start, row.command, row.fds, row.soft_limit, row.hard_limit)
-        for row in _tables(processes)
+        for row in tables
         if row.fds is not None
     )
-    return max(
-        uses,
-        key=lambda use: (not use.lowered_itself, -1 if use.percent is None else use.percent, use.fds, -use.pid),
-        default=None,
-    )
+    return ContainerUsage(identifier, name, _fds(tables), _worst(uses), runtime)

@@ -79,7 +79,7 @@ def sockets_by_owner(
 
     What cannot be told apart makes the figure of everyone it might belong to unknown, never smaller than it is.
     """
-    tallies = defaultdict(_Tally, {owner: _Tally() for owner in owner_of.values()})
+    tallies = defaultdict(_Tally, {owner: _Tally() for owner in set(owner_of.values())})
     inhabitants = _inhabitants(sample.processes, owner_of)
     unclassified = {owner_of[process.pid] for process in sample.processes if process.unclassified}
     for owner in unclassified:

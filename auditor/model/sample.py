@@ -107,7 +107,7 @@ class Process(NamedTuple):
         return self.owns_table and self.fds != 0 and self.kinds is None and not self.kernel_thread
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # as good as frozen, which would double the cost of the many there are
 class Peer:
     """The other end of TCP connections.
 
@@ -121,7 +121,7 @@ class Peer:
     count: int
 
 
-@dataclass(slots=True, unsafe_hash=True)  # as good as frozen, which would double the cost of the many there are
+@dataclass(slots=True, unsafe_hash=True)  # as are these
 class SocketGroup:
     """Distinct sockets that agree in everything that later stages ask for.
 

@@ -59,8 +59,7 @@ class PodIdentity:
     wishes: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessUse:
+class ProcessUse(NamedTuple):
     """One process measured against its own descriptor limit."""
 
     pid: int

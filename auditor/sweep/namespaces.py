@@ -19,12 +19,14 @@ def complete(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> None:
     if not refused:
         return
     names: dict[int, int] = {}
-    for inode, row in {row.netns: row for row in rows if row.netns is not None}.items():
-        file = _file(root, row)
-        if inode is not None and file is not None:
-            names[file] = inode
+    others = iter({row.netns: row for row in rows if row.netns is not None}.items())  # looked at as far as is needed
     for row in refused:
         file = _file(root, row)
+        while file is not None and file not in names and (other := next(others, None)):
+            inode, member = other
+            shown = _file(root, member)
+            if inode is not None and shown is not None:
+                names[shown] = inode
         row.netns = names.get(file) if file is not None else None
         if row.netns is None:
             losses.count("netns", Denied(f"{row.pid}/ns/net"), row.pid)

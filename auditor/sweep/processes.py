@@ -1,6 +1,6 @@
 """Who is there: one row per process, read through a directory pinned to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -39,7 +39,7 @@ class Row:
     hard_limit: Limit = None
     fds: int | None = None
     table_pid: int = 0
-    kinds: dict[Kind, int] | None = None
+    kinds: Mapping[Kind, int] | None = None
     private_descriptions: int | None = None
 
     @property

@@ -138,7 +138,7 @@ class Object:
                 continue
             if fault not in (0, _ENOENT):
                 self._fail(f"map {name}")
-            yield keys.raw[: number.value * key_size], values.raw[: number.value * value_size]
+            yield ctypes.string_at(keys, number.value * key_size), ctypes.string_at(values, number.value * value_size)
             if fault:
                 return
             before = token

@@ -302,7 +302,12 @@ def layout(record: Record) -> struct.Struct:
 
 def figures(packed: bytes) -> tuple[int, ...]:
     """Unpack an array of u32."""
-    return struct.unpack(f"={len(packed) // 4}I", packed)
+    return _array(len(packed) // 4).unpack(packed)
+
+
+@cache
+def _array(size: int) -> struct.Struct:
+    return struct.Struct(f"={size}I")
 
 
 def header() -> str:

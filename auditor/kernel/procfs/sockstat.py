@@ -4,11 +4,14 @@ import re
 from dataclasses import dataclass
 
 from auditor.kernel.errors import Absent, Malformed
-from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 
-_LINES = re.compile(rb"^(TCP6?|UDP6?|UDPLITE6?): (.*)$", re.MULTILINE)
-_NONE = [b"inuse", b"0"]
+# net/ipv4/proc.c: of the other figures `alloc` is the whole system's, and fragments are no sockets.
+_LINES = re.compile(
+    rb"^(TCP6?|UDP6?|UDPLITE6?): inuse (\d{1,20})\b(?: orphan (\d{1,20}) tw (\d{1,20})\b)?(?:.* mem (\d{1,20})\b)?",
+    re.MULTILINE,
+)
+_NONE = (b"0",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +60,18 @@ def identity(process: ProcDirectory, task: str = "") -> int:
 
 def parse(four: bytes, six: bytes = b"") -> Sockstat:
     """Parse both files; lines are `TCP: inuse 5 orphan 0 tw 2 ...`."""
-    rows = {name: figures.split() for name, figures in _LINES.findall(four) + _LINES.findall(six)}
-    tcp, udp = rows.get(b"TCP", []), rows.get(b"UDP", [])
-    return Sockstat(
-        tcp=_figure(tcp, b"inuse") + _figure(rows.get(b"TCP6", _NONE), b"inuse"),
-        udp=_figure(udp, b"inuse") + _figure(rows.get(b"UDP6", _NONE), b"inuse"),
-        udplite=sum(_figure(rows.get(name, _NONE), b"inuse") for name in (b"UDPLITE", b"UDPLITE6")),
-        time_wait=_figure(tcp, b"tw"),
-        orphans=_figure(tcp, b"orphan") if b"orphan" in tcp else None,
-        tcp_pages=_figure(tcp, b"mem") if b"mem" in tcp else None,
-        udp_pages=_figure(udp, b"mem") if b"mem" in udp else None,
-    )
-
-
-def _figure(words: list[bytes], name: bytes) -> int:
+    rows = {name: figures for name, *figures in _LINES.findall(four + six)}
     try:
-        return natural(words[words.index(name) + 1])
-    except (ValueError, IndexError):
+        inuse, orphans, time_wait, tcp_pages = rows[b"TCP"]
+        udp, _, _, udp_pages = rows[b"UDP"]
+        return Sockstat(
+            tcp=int(inuse) + int(rows.get(b"TCP6", _NONE)[0]),
+            udp=int(udp) + int(rows.get(b"UDP6", _NONE)[0]),
+            udplite=int(rows.get(b"UDPLITE", _NONE)[0]) + int(rows.get(b"UDPLITE6", _NONE)[0]),
+            time_wait=int(time_wait),
+            orphans=int(orphans),
+            tcp_pages=int(tcp_pages) if tcp_pages else None,
+            udp_pages=int(udp_pages) if udp_pages else None,
+        )
+    except (KeyError, ValueError):
         raise Malformed("sockstat") from None

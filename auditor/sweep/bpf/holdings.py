@@ -2,8 +2,9 @@
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
@@ -30,7 +31,6 @@ _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
 STATES = {int(state): state for state in TcpState} | {12: TcpState.SYN_RECV}
 _PEERS_MAX = 3
-_NO_TCP = bytes(4 * records.TCP_STATES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,38 @@ class Holdings:
         self._seen = seen
         self._group_of = seen.sharing.group_of
         self._holders = {group: self._pids(group) for group in set(self._group_of.values())}
-        self._descriptions = {one.file: one for one in seen.held if self.holders(one.file)}
+        self._single: list[int] = []
+        self._shared_tcp_udp: list[Held] = []
+        self._listening: list[Held] = []
+        self._queueing: list[Held] = []
+        self._dropping: list[Held] = []
+        self._masters: list[Held] = []
+        self._watchers: list[Held] = []
+        self._sort_out(seen.held)
         self.heard: set[tuple[int, bytes, int]] = set()
+
+    def _sort_out(self, held: Iterable[Held]) -> None:
+        """Put each where it is asked for: there may be very many, so they are gone through once."""
+        by_flag = (
+            (records.LISTENS, self._listening),
+            (records.QUEUES, self._queueing),
+            (records.DROPS, self._dropping),
+            (records.PTMX, self._masters),
+        )
+        for one in held:
+            flags, group = one.flags, self._group_of[one.file]
+            if not self._holders[group]:
+                continue
+            if not flags & records.SHARED:
+                self._single.append(group)
+            elif one.socket:
+                self._shared_tcp_udp.append(one)
+            if flags & ~records.SHARED:
+                for flag, several in by_flag:
+                    if flags & flag:
+                        several.append(one)
+            if one.kind in _WATCHERS:
+                self._watchers.append(one)
 
     def _pids(self, group: int) -> Holders:
         keepers = self._table.keepers
@@ -84,9 +114,7 @@ class Holdings:
             if row is not None:
                 private[row.pid] += one.fds - one.shared
         groups = Counter(self._group_of.values())
-        groups.subtract(
-            self._group_of[file] for file, one in self._descriptions.items() if not one.flags & records.SHARED
-        )
+        groups.subtract(self._single)
         for group, number in groups.items():
             holders = self._holders[group]
             if len(holders) == 1:
@@ -119,13 +147,10 @@ class Holdings:
             if row is None:
                 continue
             alone, netns = (row.pid,), sums.netns
-            if sums.tcp != _NO_TCP:
-                waiting = sums.tcp_queued  # over all states; said of the first
-                for state, number in enumerate(records.figures(sums.tcp)):
-                    if number:
-                        name = STATES.get(state, TcpState.CLOSE)
-                        yield SocketGroup(netns, "tcp", name, alone, number, waiting, peers.get((row.pid, state), ()))
-                        waiting = 0
+            waiting = sums.tcp_queued  # over all states; said of the first
+            for state, name, number in _by_state(sums.tcp):
+                yield SocketGroup(netns, "tcp", name, alone, number, waiting, peers.get((row.pid, state), ()))
+                waiting = 0
             if sums.udp:
                 yield SocketGroup(netns, "udp", None, alone, sums.udp, sums.udp_queued)
             if sums.unix:
@@ -140,9 +165,8 @@ class Holdings:
                 yield _socket_key(stranger.netns, stranger.socket, stranger.state, (row.pid,)), of.number, of.queued
 
     def _shared_sockets(self) -> Iterator[tuple[Key, int, int]]:
-        for file, one in self._descriptions.items():
-            if one.socket and one.flags & records.SHARED:
-                yield _socket_key(one.netns, one.socket, one.state, self.holders(file)), 1, one.queued
+        for one in self._shared_tcp_udp:
+            yield _socket_key(one.netns, one.socket, one.state, self.holders(one.file)), 1, one.queued
         for sort, files in self._seen.shared_sockets.items():
             for group, number in Counter(map(self._group_of.__getitem__, files)).items():
                 if self._holders[group]:
@@ -157,7 +181,7 @@ class Holdings:
             if row is not None:
                 met, end = ends[row.pid, one.state], (short_address(one.family, one.address), one.port)
                 met[end] = met.get(end, 0) + number
-        return {key: tuple(_most(met)) for key, met in ends.items()}
+        return {key: _most(met) for key, met in ends.items()}
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
         """Yield the other ends of connections that were begun here, with who holds them and how many.
@@ -168,70 +192,58 @@ class Holdings:
             row = self._table.keepers.get(one.pid)
             if row is not None:
                 yield (one.port, short_address(one.family, one.address)), (row.pid,), number
-        for file, held in self._descriptions.items():
-            if held.socket == records.TCP and held.flags & records.SHARED and not held.flags & records.LISTENS:
+        for held in self._shared_tcp_udp:
+            if held.socket == records.TCP and not held.flags & records.LISTENS:
                 accepted = Port(held.netns, held.port, held.family) in self._seen.connections
                 port = 0 if accepted or held.state == TcpState.CLOSE else held.peer_port
-                yield (port, short_address(held.family, held.address)), self.holders(file), 1
+                yield (port, short_address(held.family, held.address)), self.holders(held.file), 1
 
     def masters(self) -> tuple[BudgetHolding, ...]:
         """Count pseudo-terminals by who holds their masters."""
-        counts = Counter(self.holders(file) for file, one in self._descriptions.items() if one.flags & records.PTMX)
+        counts = Counter(self.holders(one.file) for one in self._masters)
         return tuple(BudgetHolding(holders, number) for holders, number in sorted(counts.items()))
 
     def listeners(self) -> tuple[Listener, ...]:
         """Put together the sockets of each address that is listened on."""
-        accepted = dict(self._seen.connections)
-        for one in self._descriptions.values():  # the programs count what is held once only
-            if one.state == TcpState.ESTABLISHED and one.flags & records.SHARED:
-                port = Port(one.netns, one.port, one.family)
+        accepted: dict[tuple[int, ...], int] = dict(self._seen.connections.items())
+        for one in self._shared_tcp_udp:  # the programs count what is held once only
+            if one.state == TcpState.ESTABLISHED:
+                port = one.netns, one.port, one.family
                 if port in accepted:
                     accepted[port] += 1
         alike: defaultdict[tuple[int, str, bytes, int, int], list[tuple[Held, Holders]]] = defaultdict(list)
-        for file, one in self._descriptions.items():
-            if one.flags & records.LISTENS and one.socket == records.TCP:
+        unix = []
+        for one in self._listening:
+            holders = self.holders(one.file)
+            if one.socket == records.TCP:
                 address = short_address(one.family, one.address)
                 name = "mptcp" if one.protocol == socket.IPPROTO_MPTCP else "tcp"
-                alike[one.netns, name, address, one.port, one.family].append((one, self.holders(file)))
+                alike[one.netns, name, address, one.port, one.family].append((one, holders))
                 self.heard.add((one.netns, address, one.port))
-        unix = (
-            Listener(
-                one.netns,
-                "unix",
-                unix_name(self._seen.names.get(file, b"")),
-                0,
-                self.holders(file),
-                one.queue,
-                one.backlog,
-            )
-            for file, one in self._descriptions.items()
-            if one.flags & records.LISTENS and one.socket != records.TCP
-        )
+            else:
+                path = unix_name(self._seen.names.get(one.file, b""))
+                unix.append(Listener(one.netns, "unix", path, 0, holders, one.queue, one.backlog))
         at_port = Counter((netns, port, family) for netns, _, _, port, family in alike)
-        return (
-            *unix,
-            *(
-                # Where several addresses share a port their connections were counted together.
-                _listener(key, several, accepted.get(port) if at_port[port] == 1 else None)
-                for key, several in sorted(alike.items())
-                for port in [Port(key[0], key[3], key[4])]
-            ),
-        )
+        found = []
+        for key in sorted(alike):
+            port = key[0], key[3], key[4]
+            # Where several addresses share a port their connections were counted together.
+            found.append(_listener(key, alike[key], accepted.get(port) if at_port[port] == 1 else None))
+        return (*unix, *found)
 
     def queueing(self) -> tuple[Queueing, ...]:
         """Return the TCP sockets with much in their queues."""
         return tuple(
             Queueing(
                 one.netns,
-                file,
+                one.file,
                 one.port,
                 Peer(written(short_address(one.family, one.address)), one.peer_port, 1),
                 one.queue,
                 one.backlog,
-                self.holders(file),
+                self.holders(one.file),
             )
-            for file, one in self._descriptions.items()
-            if one.flags & records.QUEUES
+            for one in self._queueing
         )
 
     def dropping(self) -> tuple[Dropping, ...]:
@@ -241,27 +253,26 @@ class Holdings:
                 one.netns,
                 written(short_address(one.family, one.address)),
                 one.port,
-                self.holders(file),
+                self.holders(one.file),
                 one.drops,
             )
-            for file, one in self._descriptions.items()
-            if one.flags & records.DROPS
+            for one in self._dropping
         )
 
-    @property
+    @cached_property
     def instances(self) -> list[Instance]:
-        """Return the inotify instances, and those of epoll if they were asked for."""
+        """The inotify instances, and those of epoll if they were asked for."""
         return [
             Instance(
                 self._table.keepers[one.pid].pid,
                 one.fd,
-                self.holders(file),
+                self.holders(one.file),
                 one.kind == _INOTIFY,
                 one.netns,
                 tuple(self._budgets_of(one.budget)),
             )
-            for file, one in self._descriptions.items()
-            if one.kind in _WATCHERS and one.pid in self._table.keepers
+            for one in self._watchers
+            if one.pid in self._table.keepers
         ]
 
     def _budgets_of(self, budget: int) -> Iterator[int]:
@@ -275,10 +286,16 @@ class Holdings:
         return self._seen
 
 
-def _most(met: Mapping[tuple[bytes, int], int]) -> Iterator[Peer]:
-    ends = sorted(met, key=lambda end: -met[end])[:_PEERS_MAX] if len(met) > 1 else met
-    for address, port in ends:
-        yield Peer(written(address), port or None, met[address, port])
+@lru_cache(maxsize=8192)
+def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
+    """Return (number of the state, state, sockets) of what there is. Most processes have as many as before."""
+    figures = enumerate(records.figures(packed))
+    return tuple((state, STATES.get(state, TcpState.CLOSE), number) for state, number in figures if number)
+
+
+def _most(met: Mapping[tuple[bytes, int], int]) -> tuple[Peer, ...]:
+    ends = sorted(met.items(), key=lambda item: -item[1])[:_PEERS_MAX] if len(met) > 1 else met.items()
+    return tuple([Peer(written(address), port or None, number) for (address, port), number in ends])
 
 
 def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
@@ -293,17 +310,10 @@ def _listener(
 ) -> Listener:
     netns, name, address, port, _ = key
     fullest, holders = several[0]
+    queued, drops = fullest.queue, fullest.drops
     if len(several) > 1:
         fullest = max((one for one, _ in several), key=lambda one: (one.queue / (one.backlog + 1), one.queue))
         holders = tuple(sorted({pid for _, some in several for pid in some}))
-    return Listener(
-        netns=netns,
-        protocol=name,
-        address=written(address),
-        port=port,
-        holders=holders,
-        queue=fullest.queue,
-        backlog=fullest.backlog,
-        connections=None if accepted is None else accepted + sum(one.queue for one, _ in several),
-        drops=sum(one.drops for one, _ in several),
-    )
+        queued, drops = sum(one.queue for one, _ in several), sum(one.drops for one, _ in several)
+    connections = None if accepted is None else accepted + queued
+    return Listener(netns, name, written(address), port, holders, fullest.queue, fullest.backlog, connections, drops)

@@ -1,12 +1,14 @@
 """The processes, as the iterator over tasks shows them, and from /proc what it does not show."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.programs import Descriptors
-from auditor.kernel.bpf.records import Sums, Task
+from auditor.kernel.bpf.records import Task
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
 from auditor.kernel.procfs import cgroup, stat
 from auditor.kernel.root import ProcRoot
@@ -72,7 +74,7 @@ class Table:
                 continue
             self.keepers[task.pid] = row
             row.fds = counted.fds if counted else 0
-            row.kinds = _kinds(counted) if counted else {}
+            row.kinds = _kinds(counted.kinds) if counted else {}
         self.losses.vanished += len({one.pid for one in seen.sums} - {task.pid for task in found})
 
     def _answering(self, found: Iterable[Task]) -> Iterator[Task]:
@@ -154,7 +156,7 @@ def _row(task: Task) -> Row:
     return Row(
         pid=task.number,
         start=task.start // _TICK,
-        command=stat.command(task.command.split(b"\0", 1)[0]),
+        command=_command(task.command),
         threads=task.threads,
         kernel_thread=bool(task.flags & records.KTHREAD),
         task=f"task/{task.thread}/" if task.flags & records.THREAD else "",
@@ -175,5 +177,13 @@ def _limit(figure: int, task: Task) -> Limit:
     return UNLIMITED if figure == _INFINITE else figure
 
 
-def _kinds(sums: Sums) -> dict[Kind, int]:
-    return {kind: number for kind, number in zip(records.KINDS, records.figures(sums.kinds), strict=True) if number}
+@lru_cache(maxsize=8192)
+def _kinds(packed: bytes) -> Mapping[Kind, int]:
+    """Return how many of each kind there are. Most processes hold what they held before, and many the same as others."""
+    figures = zip(records.KINDS, records.figures(packed), strict=True)
+    return MappingProxyType({kind: number for kind, number in figures if number})
+
+
+@lru_cache(maxsize=8192)
+def _command(name: bytes) -> str:
+    return stat.command(name.split(b"\0", 1)[0])
