@@ -1,9 +1,10 @@
 """From the stages' own types to the object: the one place where API shapes meet ours."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from auditor.attribute import locate
 from auditor.evaluate import LIMITS, MOMENTARY
 from auditor.model import (
     Assessment,
@@ -45,6 +46,8 @@ _SEVERITIES: Mapping[Severity, shape.SeverityWord] = {
     Severity.WARNING: "Warning",
     Severity.CRITICAL: "Critical",
 }
+_DAEMONS = {"containerd": "containerd", "cri-o": "crio", "docker": "dockerd"}
+_OF_THE_NODE = frozenset({OwnerKind.UNIT, OwnerKind.HOST})  # no pod may speak for the runtime
 _COARSE = ((15 * 60, "<15m"), (3600, "<1h"), (6 * 3600, "<6h"), (24 * 3600, "<1d"))
 
 
@@ -202,6 +205,7 @@ def _node(sample: NodeSample, usage: NodeUsage, node: NodeInfo) -> shape.Node:
         kernel=_name(sample.kernel),
         os_image=_maybe(_name, node.os_image),
         runtime=_maybe(_name, node.runtime),
+        runtime_hard_limit=_runtime_hard_limit(sample, node.runtime),
         pods_allocatable=node.pods_allocatable,
         processes=totals.processes,
         threads=totals.threads,
@@ -342,6 +346,7 @@ def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment) -> list[shape
     workloads = []
     for (namespace, kind, name), rows in grouped.items():
         soft = [row.worst.soft_limit for row in rows if row.worst and isinstance(row.worst.soft_limit, int)]
+        hard = [limit for row in rows for limit in _hard_limits(row)]
         peaks = [assessment.fds_peaks[row.owner].value for row in rows if row.owner in assessment.fds_peaks]
         workloads.append(
             shape.Workload(
@@ -352,9 +357,30 @@ def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment) -> list[shape
                 fds_peak=max(peaks, default=None),
                 soft_min=min(soft, default=None),
                 soft_max=max(soft, default=None),
+                hard_min=min(hard, default=None),
+                hard_max=max(hard, default=None),
             )
         )
     return sorted(workloads, key=lambda one: (-(one.fds_peak or 0), one.namespace, one.kind, one.name))
+
+
+def _hard_limits(row: OwnerUsage) -> Iterator[int]:
+    """Yield what its containers were given; a program may give up some of it, which shows as a limit lowered."""
+    for container in row.containers:
+        worst = container.worst
+        if container.id and worst and isinstance(worst.hard_limit, int) and not worst.lowered_itself:
+            yield worst.hard_limit
+
+
+def _runtime_hard_limit(sample: NodeSample, runtime: str | None) -> int | None:
+    """Return the hard limit of the daemon that makes containers: its shims, and what they start, inherit it."""
+    daemon = _DAEMONS.get((runtime or "").partition(":")[0])
+    found = {
+        one.hard_limit
+        for one in sample.processes
+        if one.command == daemon and isinstance(one.hard_limit, int) and locate(one.cgroups).owner.kind in _OF_THE_NODE
+    }
+    return found.pop() if len(found) == 1 else None
 
 
 def _fullest_queue_first(one: ListenerUsage) -> tuple[object, ...]:

@@ -141,6 +141,8 @@ class Workload(_Shape):
     fds_peak: Count | None = Field(None, description="Most descriptors one of its pods held in seven days.")
     soft_min: Count | None = Field(None, description="Lowest soft descriptor limit of its worst processes.")
     soft_max: Count | None = Field(None, description="Highest soft descriptor limit of its worst processes.")
+    hard_min: Count | None = Field(None, description="Lowest hard descriptor limit of its containers.")
+    hard_max: Count | None = Field(None, description="Highest hard descriptor limit of its containers.")
 
 
 class PodShare(_Shape):
@@ -288,6 +290,9 @@ class Node(_Shape):
     kernel: Name = Field(description="Release.")
     os_image: Name | None = Field(None, description="As the Node reports it.")
     runtime: Name | None = Field(None, description="Container runtime and version.")
+    runtime_hard_limit: Count | None = Field(
+        None, description="Hard descriptor limit of the runtime's own process, which new containers get from it."
+    )
     pods_allocatable: Count | None = Field(None, description="Pods the scheduler may place here.")
     processes: Count = Field(description="Processes, kernel threads included.")
     threads: Count | None = Field(None, description="Threads, kernel threads included.")

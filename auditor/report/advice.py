@@ -1,7 +1,7 @@
 """What to change: descriptor limits of workloads, sysctls of pools, and what each buys."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from auditor.model.words import count
@@ -30,8 +30,10 @@ _SYSCTLS: Mapping[str, str] = {
     "time-wait": "net.ipv4.tcp_max_tw_buckets",
     "conntrack": "net.netfilter.nf_conntrack_max",
     "keys": "kernel.keys.maxkeys",
+    "tcp-memory": "net.ipv4.tcp_mem",
+    "udp-memory": "net.ipv4.udp_mem",
 }
-"""By limit, the setting that a node has for it; the others take more than one figure, or are a program's own."""
+"""By limit, the setting that a node has for it; the others are a program's own, or several's."""
 
 
 @dataclass(slots=True)
@@ -39,6 +41,7 @@ class _Workload:
     pods: int = 0
     peak: int | None = None
     limits: defaultdict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    stale: defaultdict[tuple[int, int], set[str]] = field(default_factory=lambda: defaultdict(set))
 
 
 def workloads(nodes: Iterable[NodeRecord]) -> dict[tuple[str, str, str], _Workload]:
@@ -46,35 +49,59 @@ def workloads(nodes: Iterable[NodeRecord]) -> dict[tuple[str, str, str], _Worklo
     found: defaultdict[tuple[str, str, str], _Workload] = defaultdict(_Workload)
     for node in nodes:
         for row in node.workloads:
-            _add(found[row.namespace, row.kind, row.name], row, node.name)
+            _add(found[row.namespace, row.kind, row.name], row, node)
     return found
 
 
-def _add(one: _Workload, row: WorkloadRecord, node: str) -> None:
+def _add(one: _Workload, row: WorkloadRecord, node: NodeRecord) -> None:
     one.pods += row.pods or 0
     if row.fds_peak is not None:
         one.peak = max(row.fds_peak, one.peak or 0)
     for limit in (row.soft_min, row.soft_max):
         if limit is not None:
-            one.limits[limit].add(node)
+            one.limits[limit].add(node.name)
+    configured = node.runtime_hard_limit
+    for given in (row.hard_min, row.hard_max):
+        if given is not None and configured is not None and given != configured:
+            one.stale[given, configured].add(node.name)
 
 
 def drift(found: Mapping[tuple[str, str, str], _Workload]) -> list[shape.Drift]:
-    """Return the workloads whose processes have different limits, the greatest ratio first."""
-    rows = [
-        shape.Drift(
+    """Return the workloads whose processes have different limits, or others than their runtime gives now."""
+    return [*_uneven(found), *_stale(found)]
+
+
+def _uneven(found: Mapping[tuple[str, str, str], _Workload]) -> Iterator[shape.Drift]:
+    """Yield those with different soft limits, the greatest ratio first."""
+    uneven = ((key, one.limits) for key, one in found.items() if len(one.limits) > 1)
+    for (namespace, kind, name), limits in sorted(
+        uneven, key=lambda row: (-(max(row[1]) // max(1, min(row[1]))), row[0])
+    ):
+        yield shape.Drift(
+            rule="NofileDrift",
             namespace=namespace,
             kind=kind,
             name=name,
-            soft_min=min(one.limits),
-            soft_max=max(one.limits),
-            lowest_on=sorted(one.limits[min(one.limits)])[:_NAMED_MAX],
-            highest_on=sorted(one.limits[max(one.limits)])[:_NAMED_MAX],
+            soft_min=min(limits),
+            soft_max=max(limits),
+            lowest_on=sorted(limits[min(limits)])[:_NAMED_MAX],
+            highest_on=sorted(limits[max(limits)])[:_NAMED_MAX],
         )
-        for (namespace, kind, name), one in found.items()
-        if len(one.limits) > 1
-    ]
-    return sorted(rows, key=lambda row: (-(row.soft_max // max(1, row.soft_min)), row.namespace, row.kind, row.name))
+
+
+def _stale(found: Mapping[tuple[str, str, str], _Workload]) -> Iterator[shape.Drift]:
+    """Yield those whose containers were given another hard limit than a new one would be, on the most nodes first."""
+    stale = ((key, limits, nodes) for key, one in found.items() for limits, nodes in one.stale.items())
+    for (namespace, kind, name), (running, configured), nodes in sorted(stale, key=lambda row: (-len(row[2]), row[:2])):
+        yield shape.Drift(
+            rule="NofileNotEffective",
+            namespace=namespace,
+            kind=kind,
+            name=name,
+            running=running,
+            configured=configured,
+            on=sorted(nodes)[:_NAMED_MAX],
+        )
 
 
 def nofile(found: Mapping[tuple[str, str, str], _Workload]) -> list[shape.Recommendation]:
@@ -140,7 +167,20 @@ def _knob(row: LimitRecord) -> str | None:
     if row.name == "keys":  # scope: `user 0`, `user 1000 bytes`
         root = "root_" if row.scope.split(" ")[:2] == ["user", "0"] else ""
         return f"kernel.keys.{root}{'maxbytes' if row.scope.endswith(' bytes') else 'maxkeys'}"
+    if row.name == "neighbours":  # scope: `node IPv4`
+        return f"net.{'ipv6' if row.scope.endswith('IPv6') else 'ipv4'}.neigh.default.gc_thresh3"
     return _SYSCTLS.get(row.name)
+
+
+def _assignments(knob: str, wanted: int) -> str:
+    """Write what `sysctl -w` takes, with the figures below the maximum where there are some."""
+    if knob.endswith("_mem"):  # pages: low, pressure, maximum
+        return f'{knob}="{wanted // 2} {wanted * 2 // 3} {wanted}"'
+    if knob.endswith("gc_thresh3"):
+        return " ".join(f"{knob[:-1]}{number}={wanted >> 3 - number}" for number in (1, 2, 3))
+    if knob == _SYSCTLS["ptys"]:  # what the object calls the limit is what the reserve leaves
+        return f"{knob}=$(({wanted} + $(sysctl -n kernel.pty.reserve)))"
+    return f"{knob}={wanted}"
 
 
 def _sysctl(  # noqa: PLR0913, PLR0917 - the row is made of these
@@ -160,8 +200,6 @@ def _sysctl(  # noqa: PLR0913, PLR0917 - the row is made of these
         return None  # the kernel has no more
     after = _rooms([_raised(node, row.name, knob, wanted) for node in nodes], peaks)
     where = "" if pool == NO_POOL else f" on nodes of {pool}"
-    # What the object calls the limit of ptys is what the reserve leaves.
-    value = f"$(({wanted} + $(sysctl -n kernel.pty.reserve)))" if row.name == "ptys" else str(wanted)
     return shape.Recommendation(
         kind="sysctl",
         pool=pool,
@@ -169,7 +207,7 @@ def _sysctl(  # noqa: PLR0913, PLR0917 - the row is made of these
         peak=peak,
         now=row.limit,
         recommended=wanted,
-        setting=f"sysctl -w {knob}={value}{where} (takes effect at once)",
+        setting=f"sysctl -w {_assignments(knob, wanted)}{where} (takes effect at once)",
         buys=f"{100 * (wanted - peak) // wanted} % headroom at the peak of {count(peak)}{_gain(before, after)}",
         pods_until_limit=min((one.pods for one in after.values()), default=None),
     )

@@ -58,6 +58,8 @@ class WorkloadRecord(NamedTuple):
     fds_peak: int | None
     soft_min: int | None
     soft_max: int | None
+    hard_min: int | None = None
+    hard_max: int | None = None
 
 
 class FindingRecord(NamedTuple):
@@ -90,6 +92,7 @@ class NodeRecord:
         observed_at: seconds since the epoch; `None` where it never reported.
         pods: with processes.
         allocatable: pods the scheduler may place there.
+        runtime_hard_limit: of descriptors, that new containers are given.
     """
 
     name: str
@@ -98,6 +101,7 @@ class NodeRecord:
     verdict: str = "Unknown"
     pods: int | None = None
     allocatable: int | None = None
+    runtime_hard_limit: int | None = None
     limits: list[LimitRecord] = field(default_factory=list)
     workloads: list[WorkloadRecord] = field(default_factory=list)
     findings: list[FindingRecord] = field(default_factory=list)
@@ -138,6 +142,7 @@ def record(document: object) -> NodeRecord:
         verdict=verdict if verdict in VERDICTS else "Unknown",
         pods=_figure(node.get("pods")),
         allocatable=_figure(node.get("podsAllocatable")),
+        runtime_hard_limit=_figure(node.get("runtimeHardLimit")),
         limits=[_limit(row) for row in _rows(status, "limits")],
         workloads=[_workload(row) for row in _rows(status, "workloads")],
         findings=[_finding(row, name) for row in _rows(status, "findings")],
@@ -181,6 +186,8 @@ def _workload(row: Mapping[str, Any]) -> WorkloadRecord:
         _figure(row.get("fdsPeak")),
         _figure(row.get("softMin")),
         _figure(row.get("softMax")),
+        _figure(row.get("hardMin")),
+        _figure(row.get("hardMax")),
     )
 
 

@@ -78,10 +78,9 @@ def _recommendations(rows: Sequence[shape.Recommendation]) -> Table:
 
 
 def _drift(rows: Sequence[shape.Drift]) -> Table:
-    table = _columns("WORKLOAD", "LOWEST>", "ON", "HIGHEST>", "ON")
+    table = _columns("WORKLOAD", "WHAT", "LIMIT>", "ON", "OTHER>", "ON")
     for one in rows[:_ROWS]:
-        name = f"{one.namespace} {one.kind}/{one.name}"
-        _row(table, name, one.soft_min, ", ".join(one.lowest_on), one.soft_max, ", ".join(one.highest_on))
+        _row(table, f"{one.namespace} {one.kind}/{one.name}", *one.cells)
     return table
 
 

@@ -1,5 +1,7 @@
 """The report as JSON: one model, which every writer reads. Absent means unknown."""
 
+from typing import Literal
+
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
@@ -71,16 +73,37 @@ class Pool(_Shape):
 
 
 class Drift(_Shape):
-    """One workload whose processes have different descriptor limits on different nodes, or on one."""
+    """One workload whose descriptor limits are not what they should be.
 
-    rule: str = "NofileDrift"
+    `NofileDrift`: its processes have different soft limits on different nodes, or on one. `NofileNotEffective`: its
+    containers run with another hard limit than their node's runtime is configured to give, and will until they are made
+    anew.
+    """
+
+    rule: Literal["NofileDrift", "NofileNotEffective"]
     namespace: str
     kind: str
     name: str
-    soft_min: int
-    soft_max: int
-    lowest_on: list[str]
-    highest_on: list[str]
+    soft_min: int | None = None
+    soft_max: int | None = None
+    lowest_on: list[str] | None = None
+    highest_on: list[str] | None = None
+    running: int | None = None
+    configured: int | None = None
+    on: list[str] | None = None
+
+    @property
+    def cells(self) -> tuple[str, int | None, str, int | None, str]:
+        """What is wrong, and the two limits, each with where it holds; of a table's row."""
+        if self.rule == "NofileNotEffective":
+            return "older than the runtime's", self.running, ", ".join(self.on or ()), self.configured, "once made anew"
+        return (
+            "differs",
+            self.soft_min,
+            ", ".join(self.lowest_on or ()),
+            self.soft_max,
+            ", ".join(self.highest_on or ()),
+        )
 
 
 class Recommendation(_Shape):

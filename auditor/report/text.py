@@ -53,11 +53,8 @@ def sections(report: shape.Report) -> Iterator[tuple[str, Sequence[str], list[Se
     )
     yield (
         "Nofile drift",
-        ("namespace", "workload", "lowest", "on", "highest", "on"),
-        [
-            (d.namespace, f"{d.kind}/{d.name}", d.soft_min, " ".join(d.lowest_on), d.soft_max, " ".join(d.highest_on))
-            for d in report.drift
-        ],
+        ("namespace", "workload", "what", "limit", "on", "other limit", "on"),
+        [(one.namespace, f"{one.kind}/{one.name}", *one.cells) for one in report.drift],
     )
     yield (
         "Top consumers",

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 from publish.audits import HOSTILE, NAMES, NODE, crowded, judged, quiet, status, troubled
-from samples import POD_A, in_pod, process, sample
+from samples import POD_A, POD_B, cgroup, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import LIMITS, Policy, assess
@@ -226,3 +226,22 @@ def test_totals_are_the_sum_over_owners() -> None:
     _, usage, _ = troubled()
     assert usage.totals.fds == sum(row.fds or 0 for row in usage.owners)
     assert sum(row.owner.kind is OwnerKind.POD for row in usage.owners) == status(troubled()).node.pods
+
+
+def test_the_runtimes_limit_is_that_of_its_own_process_and_beside_it_stands_what_containers_have() -> None:
+    unit = cgroup("/system.slice/containerd.service")
+    processes = [
+        process(5, unit, command="containerd", fds=90, hard_limit=1_048_576),
+        process(10, in_pod(POD_A), fds=9, hard_limit=4096),
+        process(11, in_pod(POD_B), command="containerd", fds=9, hard_limit=8192),
+    ]
+    runs = replace(NODE, runtime="containerd://2.1.4")
+    written = status(judged(sample(processes))[0], node=runs)
+    assert written.node.runtime_hard_limit == 1_048_576, "a pod does not speak for it"
+    assert {one.name: (one.hard_min, one.hard_max) for one in written.workloads} == {
+        "cart": (4096, 4096),
+        "promtail": (8192, 8192),
+    }
+    assert (
+        status(judged(sample(processes))[0], node=replace(NODE, runtime="cri-o://1.33")).node.runtime_hard_limit is None
+    )

@@ -245,6 +245,64 @@ def test_drift_and_recommended_limits(tmp_path: Path, capsys: pytest.CaptureFixt
     assert advice == {"Deployment/cart": 2048, "Deployment/idle": 1024}
 
 
+def test_containers_that_are_older_than_their_runtimes_limit_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nodes = [
+        node(f"n{number}", workloads=[workload("cart", (1024, 1024), 900) | {"hardMin": hard, "hardMax": 1_048_576}])
+        for number, hard in ((1, 4096), (2, 1_048_576), (3, 4096))
+    ]
+    for one in nodes[:2]:
+        one["status"]["node"]["runtimeHardLimit"] = 1_048_576
+    path = save(tmp_path / "a", *nodes)
+    (drift,) = report(capsys, "--from", path)["drift"]
+    assert drift == {
+        "rule": "NofileNotEffective",
+        "namespace": "shop",
+        "kind": "Deployment",
+        "name": "cart",
+        "running": 4096,
+        "configured": 1_048_576,
+        "on": ["n1"],
+    }, "of n3 it is not known what the runtime gives"
+    assert cli.main(["report", "--from", path, "-o", "markdown"]) == 0
+    assert "| shop | Deployment/cart | older than the runtime's | 4,096 | n1 | 1,048,576 | once made anew |" in (
+        capsys.readouterr().out
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "setting"),
+    [
+        ("tcp-memory", "node", 'net.ipv4.tcp_mem="1024 1365 2048"'),
+        ("udp-memory", "node", 'net.ipv4.udp_mem="1024 1365 2048"'),
+        (
+            "neighbours",
+            "node IPv4",
+            (
+                "net.ipv4.neigh.default.gc_thresh1=512 net.ipv4.neigh.default.gc_thresh2=1024 "
+                "net.ipv4.neigh.default.gc_thresh3=2048"
+            ),
+        ),
+        (
+            "neighbours",
+            "node IPv6",
+            (
+                "net.ipv6.neigh.default.gc_thresh1=512 net.ipv6.neigh.default.gc_thresh2=1024 "
+                "net.ipv6.neigh.default.gc_thresh3=2048"
+            ),
+        ),
+    ],
+)
+def test_settings_of_several_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, scope: str, setting: str
+) -> None:
+    found = report(capsys, "--from", save(tmp_path / "a", node("n1", limit(name, 900, 1000, scope=scope))))
+    (advice,) = found["recommendations"]
+    assert (advice["now"], advice["recommended"]) == (1000, 2048)
+    assert advice["setting"].startswith(f"sysctl -w {setting} ")
+
+
 ODD = "<script>alert(1)</script>&\"'=1+1|`*\x1b[31m\u202e"
 
 
