@@ -70,19 +70,20 @@ def test_privileged_sees_everything(held: dict[str, Any]) -> None:
 
 
 def test_minimal_gives_up_what_it_has_and_goes_on_seeing(held: dict[str, Any]) -> None:
-    status = install("--set", "security.profile=minimal")
+    status = install("--set", "security.profile=minimal", "--set", "agent.snatPorts=64")
     kept = capabilities()
     assert (kept["CapEff"], kept["CapPrm"], kept["CapInh"], kept["Uid"]) == (0, 0, 0, 0)
     assert kept["CapBnd"] == BPF_AND_PERFMON
     assert status["coverage"]["source"] == "bpf"
     assert status["verdict"] != "Unknown"
     # It enters no other network namespace, and is refused what asks for the right to trace.
-    assert gaps(status) - ODD_MACHINE <= {"netns-sockets", "denied-files", "pinned-netns", "cgroup-tasks"}
+    assert gaps(status) - ODD_MACHINE <= {"netns-sockets", "denied-files", "pinned-netns", "cgroup-tasks", "egress"}
     static = row(f"static-{NODE}")
     assert app(static)["fds"] == held["static"]["fds"]
     assert static["kinds"]["pipe"] >= held["static"]["pipe"]
     budgets = {one["name"]: one for one in status["limits"]}
     assert budgets["inotify-instances"]["used"] > 0
+    assert budgets["snat-ports"]["limit"] == 64
 
 
 def test_unprivileged_counts_and_says_what_it_does_not_see(held: dict[str, Any]) -> None:
