@@ -10,8 +10,9 @@ ARG PIP_NO_INDEX
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_NO_COMPILE=1
 WORKDIR /src
 # The project is nothing but its version here, so that this layer is made anew only when pyproject.toml or the version changes.
-COPY pyproject.toml hatch_build.py README.md LICENSE ./
+COPY pyproject.toml hatch_build.py ./
 COPY auditor/__init__.py auditor/__init__.py
+RUN touch README.md LICENSE
 # kubernetes.aio is the client's asyncio twin: half of the package's size, and nothing imports it.
 # Unchecked bytecode: nothing in an image changes after it is built, so the agent need not stat its sources at start.
 RUN --mount=type=bind,from=wheels,target=/wheels \
@@ -28,6 +29,7 @@ COPY auditor auditor
 RUN python3 -m auditor.kernel.bpf.compile
 
 FROM dependencies AS project
+ARG PIP_NO_INDEX
 COPY auditor auditor
 COPY --from=programs /src/auditor/kernel/bpf/sockaudit.bpf.o auditor/kernel/bpf/
 RUN --mount=type=bind,from=wheels,target=/wheels \

@@ -45,7 +45,7 @@ ifeq ($(NODE_TESTS)$(CI),)
 LEFT_OUT := --ignore=tests/node --ignore=tests/kernels --ignore=tests/bench --ignore=tests/browser --ignore=tests/history
 endif
 # Nothing on the machine matters to these, so they run while the others wait for what a node does in its own time.
-ASIDE := tests/unit tests/soak tests/browser tests/history
+ASIDE := tests/unit tests/soak tests/browser tests/history tests/bench tests/test_wheel.py
 
 .PHONY: test
 test: lint ## everything, on a real node too

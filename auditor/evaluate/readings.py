@@ -266,6 +266,9 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
     where = "" if use.address is None or use.port is None else endpoint(use.address, use.port)
     protocol = "" if use.protocol == "tcp" else use.protocol.upper()
     target = where or ("any" if use.source else "")
+    narrower = f"{use.own_range[0]}-{use.own_range[1]}" if use.own_range else ""
+    way = f"{TOWARDS.strip()} {target}" if target else ""
+    way += f" from ports {narrower}" if narrower else ""
     shares = [
         Share(owner, rows[owner].identity, number, "connections")
         for owner, number in one.takers.items()
@@ -273,8 +276,8 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
     ]
     return Reading(
         limit="ephemeral-ports",
-        key="/".join(filter(None, ("netns", namespace, use.protocol, use.source, target))),
-        scope=" ".join(filter(None, (who, protocol, target and f"{TOWARDS.strip()} {target}"))),
+        key="/".join(filter(None, ("netns", namespace, use.protocol, use.source, target, narrower))),
+        scope=" ".join(filter(None, (who, protocol, way))),
         used=use.used,
         maximum=use.available,
         subject=Subject(one.owner, row.identity) if row is not None and own else Subject(),

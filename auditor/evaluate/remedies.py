@@ -256,6 +256,8 @@ def ephemeral_ports(reading: Reading) -> str:
             "set IP_BIND_ADDRESS_NO_PORT before bind(), and each destination has the whole range to itself, or set "
             f"{wider}"
         )
+    if use is not None and use.own_range:
+        wider = "a wider IP_LOCAL_PORT_RANGE in the program"
     waits = use is not None and 2 * use.time_wait >= use.used and use.reuse != 1
     reuse = ", or sysctl -w net.ipv4.tcp_tw_reuse=1 in its network namespace" if waits else ""
     return (

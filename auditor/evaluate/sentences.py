@@ -138,8 +138,9 @@ def ephemeral_ports(reading: Reading) -> str:
         )
     peer = f" ({clean(reading.peer)})" if reading.peer else ""
     waiting = f", {count(use.time_wait)} of them by connections in TIME_WAIT" if 2 * use.time_wait >= use.used else ""
+    own = f" of its IP_LOCAL_PORT_RANGE {use.own_range[0]}-{use.own_range[1]}" if use.own_range else ""
     return (
-        f"{who} has taken {_share(reading)} ephemeral ports{_use(reading)} towards "
+        f"{who} has taken {_share(reading)} ephemeral ports{own}{_use(reading)} towards "
         f"{endpoint(use.address, use.port or 0)}{peer} from {use.source}{waiting}; at the limit connect() to it fails with "
         '"cannot assign requested address"'
     )

@@ -279,6 +279,7 @@ class PortUse:
         time_wait: of those that are used, connections in TIME_WAIT.
         reuse: net.ipv4.tcp_tw_reuse.
         at_most: nobody looked: that is the number of sockets, and far from the limit.
+        own_range: first and last port of a range that only some of its sockets have (IP_LOCAL_PORT_RANGE).
     """
 
     netns: int
@@ -291,6 +292,7 @@ class PortUse:
     time_wait: int = 0
     reuse: int = 0
     at_most: bool = False
+    own_range: tuple[int, int] | None = None
 
 
 class Egress(NamedTuple):

@@ -213,7 +213,7 @@ def _remainders(
 ) -> dict[int, int]:
     """Give each namespace a number that changes when the sockets do that no descriptor leads to.
 
-    Where it is asked for the ports of all of them, with the number of all.
+    Where it is asked for the ports of all of them, with the number of all, and the ranges that some have.
     """
     return {
         inode: hash(
@@ -221,6 +221,7 @@ def _remainders(
                 counter.tcp - seen[inode].tcp,
                 counter.time_wait,
                 counter.tcp if inode in ranges and reaches(counter, ranges[inode]) else None,
+                seen[inode].own_ports,
             )
         )
         for inode, counter in counters.items()
@@ -231,7 +232,7 @@ def _remainders(
 def _ranges(seen: Mapping[int, Seen], memory: Memory) -> dict[int, PortRange]:
     """Return the ranges of ephemeral ports that are known and still as they were."""
     return {
-        inode: range_
+        inode: range_.with_own(seen[inode].own_ports) if seen[inode].own_ports or range_.own else range_
         for inode, range_ in memory.ranges.items()
         if inode in seen and seen[inode].ports == (range_.low, range_.high)
     }

@@ -75,12 +75,14 @@ class Seen:
         tcp: sockets in the hash tables that descriptors lead to.
         udp: sockets that descriptors lead to.
         ports: first and last port of its range.
+        own_ports: of the ranges that single sockets have.
     """
 
     tcp: int
     udp: int
     time_wait_max: int | None
     ports: tuple[int, int] | None = None
+    own_ports: tuple[tuple[int, int], ...] = ()
 
     def is_all(self, counter: Sockstat | None) -> bool:
         """Whether the namespace has no TCP socket but those."""
@@ -118,6 +120,8 @@ def look(  # noqa: PLR0913 - what is known beforehand
     (Half-open connections are in no counter; of a namespace that has nothing else they are not seen.)
     """
     sysctls = _sysctls(root, losses, "thread-self/" if with_pools else None)
+    if sysctls.range and seen and seen.own_ports:
+        sysctls = sysctls._replace(range=sysctls.range.with_own(seen.own_ports))
     listeners: list[diag.Listener] | None = []
     if counter is None or counter.tcp:
         listeners = losses.attempt("listeners", diag.dump_listeners, "listen-backlog")
@@ -160,7 +164,7 @@ def reaches(counter: Sockstat, range_: PortRange) -> bool:
 
 def reaches_udp(counter: Sockstat, range_: PortRange) -> bool:
     """The same of UDP."""
-    return ports.reach(counter.udp, range_)
+    return ports.reach_udp(counter.udp, range_)
 
 
 def spared(netns: int, seen: Seen, counter: Sockstat, tcp: TcpDump, range_: PortRange) -> Dump:

@@ -7,6 +7,7 @@ whatever its peer (`inet_csk_find_open_port`), unless it sets IP_BIND_ADDRESS_NO
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 
 from auditor.kernel import diag
 from auditor.kernel.procfs.port_range import PortRange
@@ -27,7 +28,12 @@ _CLOSED, _LISTEN, _TIME_WAIT = int(TcpState.CLOSE), int(TcpState.LISTEN), int(Tc
 
 
 def reach(sockets: int, ports: PortRange) -> bool:
-    """Whether so many sockets may take enough of the range to look where they go."""
+    """Whether so many sockets may take enough of the range, or of one that some have for themselves, to look where they go."""
+    return sockets >= LEAST_SHARE * min([ports.size, *(own.size for own in ports.own)])
+
+
+def reach_udp(sockets: int, ports: PortRange) -> bool:
+    """The same of UDP."""
     return sockets >= LEAST_SHARE * ports.size
 
 
@@ -36,14 +42,22 @@ def bound(netns: int, sockets: int, ports: PortRange) -> PortUse:
     return PortUse(netns, "tcp", sockets, ports.size, at_most=True)
 
 
-def of_tcp(netns: int, rows: Iterable[diag.InetRow], ports: PortRange) -> tuple[PortUse, ...]:
+def of_tcp(netns: int, rows: Collection[diag.InetRow], ports: PortRange) -> tuple[PortUse, ...]:
     """Return the destinations that take the most ports, or one use without a destination where nothing goes out.
+
+    Of a range that single sockets have, other sockets may take ports as well, so it is looked at like any other.
 
     Args:
         netns: inode of the namespace.
         rows: all its TCP sockets.
         ports: its range.
     """
+    own = ((one, of_tcp(netns, rows, one)) for one in ports.own)
+    narrower = [replace(use, own_range=(one.low, one.high)) for one, uses in own for use in uses if use.address]
+    return (*_of_range(netns, rows, ports), *narrower)
+
+
+def _of_range(netns: int, rows: Iterable[diag.InetRow], ports: PortRange) -> tuple[PortUse, ...]:
     listening: set[int] = set()
     taken: defaultdict[bytes, _Destinations] = defaultdict(lambda: _Destinations(set))
     waiting: defaultdict[tuple[bytes, End | None], set[int]] = defaultdict(set)

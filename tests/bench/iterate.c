@@ -87,7 +87,7 @@ static void drain(struct bpf_object *object, const char *name)
 int main(int argc, char **argv)
 {
 	struct bpf_object *object = argc == 3 ? bpf_object__open(argv[1]) : NULL;
-	const char *names[] = {"tasks", "descriptors", "tasks"}, *maps[] = {"peers", "budgets", "epolls", "strangers", "ports"};
+	const char *names[] = {"tasks", "descriptors", "tasks"}, *maps[] = {"peers", "budgets", "epolls", "strangers", "ports", "ranges"};
 	struct bpf_link *links[3];
 	static char piece[32768];
 
@@ -110,7 +110,7 @@ int main(int argc, char **argv)
 				bytes += size > 0 ? size : 0;
 			close(iterator);
 		}
-		for (int i = 0; i < 5; i++)
+		for (int i = 0; i < 6; i++)
 			drain(object, maps[i]);
 		printf("%.2f %ld\n", cpu() - begun, bytes);
 	}

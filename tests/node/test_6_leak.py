@@ -66,7 +66,7 @@ def test_a_leak_is_told_before_it_fails_and_survives_the_agents_death(leak: str)
     info = eventually(lambda: of("FDLeak"), within=240)
     early = eventually(warned, within=240)
     assert early["since"] == info["since"]
-    assert (early["subject"]["kind"], early["subject"]["container"], early["limit"]) == ("Pod", "app", 800)
+    assert (early["subject"]["kind"], early["subject"]["container"], early["limit"]) == ("Pod", "app", 640)
     assert f"most of them in CLOSE_WAIT to {leak}:9000 (default/server)" in early["message"]
     assert "full in about" in early["message"]
     assert "failed" not in words_of("leak"), "told too late"

@@ -43,4 +43,3 @@ def test_the_pod_with_the_queued_bytes_is_named_while_the_node_is_ready(mark: in
         print(found["message"])  # noqa: T201 - the figure is worth seeing with -s
     finally:
         kubectl("delete", "pod", "queues")
-    eventually(lambda: finding("TCPMemoryHigh") is None, within=60)

@@ -1,10 +1,15 @@
 """Ephemeral ports of a namespace that has a hundred: what is said, and where connect() then fails."""
 
+import platform
+import socket
+
 import pytest
 from truth.auditing import audit, findings, pod, readings
 from truth.starting import Start
 
 from auditor.model import Reading, Severity
+
+IP_LOCAL_PORT_RANGE = 51  # include/uapi/linux/in.h, since Linux 6.3
 
 
 def worst(uid: str) -> Reading:
@@ -68,3 +73,17 @@ def test_far_from_the_limit_the_number_of_sockets_is_the_bound(start: Start, uid
     start("ports", uid, "plain", 9, 0, "")
     reading = worst(uid)
     assert (reading.used, reading.estimate, reading.scope) == (19, True, f"pod {uid}"), "two ends each, and the server"
+
+
+@pytest.mark.source("bpf")
+def test_a_range_that_only_some_sockets_have(start: Start, uid: str) -> None:
+    """No other interface shows it: procfs sees the range of the namespace alone."""
+    if tuple(map(int, platform.release().split(".")[:2])) < (6, 3):
+        with socket.socket() as one, pytest.raises(OSError, match="Protocol not available"):
+            one.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, 1)
+        return
+    truth = start("ports", uid, "own", 85, 0, "")
+    (finding,) = findings(audit(sweeps=2)[1], "ephemeral-ports")
+    assert (finding.used, finding.maximum, finding.subject.owner) == (85, 100, pod(uid))
+    assert "85 of 100 ephemeral ports of its IP_LOCAL_PORT_RANGE 40000-40099" in finding.message
+    assert int(truth["tell"]("more\n")) == 15, "and there connect() failed"

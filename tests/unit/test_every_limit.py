@@ -1,6 +1,7 @@
 """Every limit by hand: when it speaks, of whom, and what it says to do."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -298,6 +299,16 @@ def test_ports_name_the_pods_on_both_ends() -> None:
         'of them by connections in TIME_WAIT; at the limit connect() to it fails with "cannot assign requested address"'
     )
     assert "net.ipv4.tcp_tw_reuse=1" in finding.remedy
+
+
+def test_a_range_that_some_sockets_have_is_told_apart_from_the_namespaces() -> None:
+    whole = PortUse(7, "tcp", 90, 28_232, "10.0.0.7", "10.9.0.1", 443)
+    finding = only(
+        judged(sample(PROCESSES, ports=(whole, replace(whole, available=100, own_range=(40_000, 40_099)))), 2)
+    )
+    assert finding.scope == "shop/cart-0 → 10.9.0.1:443 from ports 40000-40099"
+    assert "90 of 100 ephemeral ports of its IP_LOCAL_PORT_RANGE 40000-40099 (90 %)" in finding.message
+    assert "set a wider IP_LOCAL_PORT_RANGE in the program" in finding.remedy
 
 
 def test_what_single_pods_take_of_a_pool_is_remembered_at_its_peak() -> None:

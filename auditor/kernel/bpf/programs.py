@@ -18,6 +18,7 @@ from auditor.kernel.bpf.records import (
     Lesson,
     Named,
     Number,
+    OwnRange,
     PeerOf,
     Port,
     Settings,
@@ -66,6 +67,7 @@ class Descriptors:
         connections: established ones at each port that was asked for.
         peers: the other end of connections; of established ones a sample, weighted, but of those outside all if asked for.
         names: of UNIX sockets that listen, by description.
+        ranges: of ephemeral ports that single sockets have.
     """
 
     sums: list[Sums] = field(default_factory=list)
@@ -78,6 +80,7 @@ class Descriptors:
     connections: dict[Port, int] = field(default_factory=dict)
     peers: dict[PeerOf, int] = field(default_factory=dict)
     names: dict[int, bytes] = field(default_factory=dict)
+    ranges: list[OwnRange] = field(default_factory=list)
 
 
 class Programs:
@@ -152,6 +155,7 @@ class Programs:
         found.epoll_watches = {key[0]: value[0] for key, value in self._drain("epolls", Word, Signed)}
         found.connections = {Port._make(key): value[0] for key, value in self._drain("ports", Port, Number)}
         found.peers = {PeerOf._make(key): value[0] for key, value in self._drain("peers", PeerOf, Number)}
+        found.ranges = [OwnRange._make(key) for key, _ in self._drain("ranges", OwnRange, Number)]
         return found
 
     def _drain(

@@ -250,6 +250,14 @@ class Port(NamedTuple):
     family: u16
 
 
+class OwnRange(NamedTuple):
+    """Key of a range of ephemeral ports that single sockets have, where the program asked for it; 0: that end is not set."""
+
+    netns: u32
+    low: u16
+    high: u16
+
+
 class PeerOf(NamedTuple):
     """Key of TCP sockets of one process in one state with the same other end; port 0: clients."""
 
@@ -291,6 +299,7 @@ _IN_C: dict[Record, str] = {
     StrangersOf: "strangers_of",
     Port: "port",
     PeerOf: "peer",
+    OwnRange: "own_range",
 }
 
 

@@ -246,6 +246,15 @@ struct udp_sock {
 		atomic_t drops1;
 	} KERNEL_TYPE drop_counters;
 } KERNEL_TYPE;
+struct inet_sock {
+	u32 local_port_range;
+} KERNEL_TYPE;
+struct inet_sock___pair { // Linux 6.3 to 6.7
+	struct {
+		u16 lo;
+		u16 hi;
+	} KERNEL_TYPE local_port_range;
+} KERNEL_TYPE;
 struct tcp_sock {
 	u32 rcv_nxt;
 	u32 copied_seq;
@@ -332,6 +341,15 @@ struct {
 	__type(key, struct peer);
 	__type(value, u64);
 } peers SEC(".maps");
+
+// Namespaces in which a socket has a range of ephemeral ports of its own, and that range.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct own_range);
+	__type(value, u64);
+} ranges SEC(".maps");
 
 static __always_inline struct settings *told(void)
 {
@@ -697,6 +715,25 @@ static __always_inline u32 count_watches(struct file *file)
 	return BPF_CORE_READ(user, uid.val);
 }
 
+// Write down the range that the program gave a socket (IP_LOCAL_PORT_RANGE). One port in sixteen is asked: who fills such a
+// range has it on some of them.
+static __always_inline void write_down_range(struct held *one, struct sock *sk)
+{
+	struct inet_sock *inet = (void *)sk;
+	struct inet_sock___pair *pair = (void *)sk;
+	struct own_range key = { .netns = one->netns };
+	u64 known = 1;
+
+	if (one->port & 15)
+		return;
+	if (bpf_core_field_exists(inet->local_port_range))
+		bpf_core_read(&key.low, sizeof(u32), &inet->local_port_range);
+	else if (bpf_core_field_exists(pair->local_port_range))
+		bpf_core_read(&key.low, sizeof(u32), &pair->local_port_range);
+	if (key.low || key.high)
+		bpf_map_update_elem(&ranges, &key, &known, BPF_ANY);
+}
+
 // Whether a TCP socket that does not listen is connected to somewhere outside.
 static __always_inline u32 goes_out(struct held *one, struct sock *sk)
 {
@@ -872,6 +909,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 
 		if (every || one.state == TCP_ESTABLISHED || one.state == TCP_CLOSE_WAIT)
 			count_connection(&one, sk, every);
+		write_down_range(&one, sk);
 	}
 	if (one.netns != current.netns && one.socket != OTHER) {
 		add_stranger(&current, &one);

@@ -3,7 +3,8 @@
 Per network namespace; also of IPv6 and UDP (Documentation/networking/ip-sysctl.rst).
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from auditor.kernel.errors import Absent, Malformed
 from auditor.kernel.procfs import sysctl
@@ -27,17 +28,31 @@ class PortRange:
         reserved: ports of it that are never chosen.
         reuse: tcp_tw_reuse: 0 no; 1 a connection in TIME_WAIT gives its port to a new one to the same peer; 2 over
             loopback only. Needs timestamps, so it is 0 where those are off.
+        own: narrower ones, which single sockets have (IP_LOCAL_PORT_RANGE, ip(7)), as far as they are known.
     """
 
     low: int
     high: int
     reserved: frozenset[int] = frozenset()
     reuse: int = 0
+    own: "tuple[PortRange, ...]" = ()
 
     @property
     def size(self) -> int:
         """Ports that may be chosen."""
         return self.high - self.low + 1 - len(self.reserved)
+
+    def with_own(self, bounds: Iterable[tuple[int, int]]) -> "PortRange":
+        """Return it with the ranges that sockets have, of which an end outside of it, or 0, does not hold."""
+        narrower = {
+            (low if self.low <= low <= self.high else self.low, high if self.low <= high <= self.high else self.high)
+            for low, high in bounds
+        }
+        own = (
+            PortRange(low, high, frozenset(port for port in self.reserved if low <= port <= high), self.reuse)
+            for low, high in sorted(narrower - {(self.low, self.high)})
+        )
+        return replace(self, own=tuple(own))
 
     def __contains__(self, port: int) -> bool:
         return self.low <= port <= self.high and port not in self.reserved

@@ -64,7 +64,9 @@ def sweep(
     held, shared = holdings.sockets(), holdings.shared()
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
-    network = dumps.take(root, rows, descriptors.Holdings(), losses, spare, unowned.seen(held, table))
+    network = dumps.take(
+        root, rows, descriptors.Holdings(), losses, spare, unowned.seen(held, table, one_pass.seen.ranges)
+    )
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
     found = pools.with_holders(root, pools.take(root, losses), rows, holdings.masters(), budget) + network.pools
     per_user, unknown_budgets = budgets.Reader(root, losses, budget, memory).take(holdings, facts)

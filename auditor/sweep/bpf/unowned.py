@@ -1,9 +1,10 @@
 """Sockets that no descriptor leads to: TIME_WAIT, orphans, what waits to be accepted."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 
 from auditor.kernel import protocol
+from auditor.kernel.bpf.records import OwnRange
 from auditor.kernel.diag import written
 from auditor.kernel.errors import Gone, KernelError
 from auditor.kernel.root import ProcRoot
@@ -18,8 +19,11 @@ from auditor.sweep.processes import Row
 from auditor.sweep.sockets import UNKNOWN_PROTOCOL
 
 
-def seen(groups: Iterable[SocketGroup], table: Table) -> dict[int, Seen]:
+def seen(groups: Iterable[SocketGroup], table: Table, ranges: Iterable[OwnRange]) -> dict[int, Seen]:
     """Say of each namespace what descriptors lead to."""
+    own: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
+    for one in sorted(ranges):
+        own[one.netns].append((one.low, one.high))
     tcp: Counter[int] = Counter()
     udp: Counter[int] = Counter()
     for group in groups:
@@ -29,7 +33,14 @@ def seen(groups: Iterable[SocketGroup], table: Table) -> dict[int, Seen]:
             udp[group.netns] += group.count
     inodes = {row.netns for row in table.by_pid.values() if row.netns is not None}
     return {
-        inode: Seen(tcp[inode], udp[inode], table.time_wait_max.get(inode), table.ports.get(inode)) for inode in inodes
+        inode: Seen(
+            tcp[inode],
+            udp[inode],
+            table.time_wait_max.get(inode),
+            table.ports.get(inode),
+            tuple(own[inode]) if inode in own else (),
+        )
+        for inode in inodes
     }
 
 

@@ -1,18 +1,21 @@
 """A pod in a network namespace of its own whose programs have a hundred ephemeral ports.
 
 Takes how it connects: plain, bound (bind before connect, to four servers), waiting (to TIME_WAIT) or udp; how many
-times; tcp_tw_reuse; and ports to reserve. Told `more`, it goes on until the kernel refuses, and says how often it did not.
+times; tcp_tw_reuse; and ports to reserve. `own`: the namespace has a thousand, and each socket asks for these hundred
+(IP_LOCAL_PORT_RANGE). Told `more`, it goes on until the kernel refuses, and says how often it did not.
 """
 
 import contextlib
 import errno
 import socket
+import struct
 import sys
 import time
 
 from truth.workloads import proto
 
 LOW, HIGH = 40_000, 40_099
+IP_LOCAL_PORT_RANGE = 51  # include/uapi/linux/in.h
 REFUSED = (errno.EADDRNOTAVAIL, errno.EADDRINUSE, errno.EAGAIN)
 
 proto.close_inherited()
@@ -20,7 +23,7 @@ proto.enter_pod(sys.argv[1])
 inode = proto.enter_own_netns()
 way, many, reuse, reserved = sys.argv[2], int(sys.argv[3]), sys.argv[4], sys.argv[5]
 for name, value in (
-    ("ip_local_port_range", f"{LOW} {HIGH}"),
+    ("ip_local_port_range", f"{LOW} {HIGH}" if way != "own" else f"{LOW - 500} {HIGH + 400}"),
     ("ip_local_reserved_ports", reserved),
     ("tcp_tw_reuse", reuse),
 ):
@@ -47,6 +50,8 @@ def connect(number: int) -> None:
     one = socket.socket(family)
     if way == "bound":
         one.bind((home, 0))
+    if way == "own":
+        one.setsockopt(socket.IPPROTO_IP, IP_LOCAL_PORT_RANGE, struct.pack("=I", HIGH << 16 | LOW))
     server = servers[number % len(servers)]
     one.connect(server.getsockname())
     other, _ = server.accept()

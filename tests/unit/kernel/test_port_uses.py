@@ -61,6 +61,32 @@ def test_reserved_ports_are_no_part_of_the_range() -> None:
     assert PortRange(1000, 1099, frozenset({1000, 1001})).size == 98
 
 
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ((1010, 1019), (1010, 1019, 8)),
+        ((0, 1019), (1000, 1019, 18)),
+        ((1090, 0), (1090, 1099, 10)),
+        ((900, 1019), (1000, 1019, 18)),  # an end outside of the namespace's does not hold
+        ((1090, 2000), (1090, 1099, 10)),
+    ],
+)
+def test_a_range_of_sockets_lies_within_the_namespaces(asked: tuple[int, int], expected: tuple[int, int, int]) -> None:
+    (own,) = PortRange(1000, 1099, frozenset({1011, 1012, 1050})).with_own([asked]).own
+    assert (own.low, own.high, own.size) == expected
+    assert PortRange(1000, 1099).with_own([(0, 0), (5, 6)]).own == ()
+
+
+def test_a_range_of_sockets_is_looked_at_sooner_and_beside_the_namespaces() -> None:
+    both = PortRange(1000, 10_999).with_own([(1000, 1099)])
+    assert ports.reach(25, both)
+    assert not ports.reach_udp(25, both)
+    rows = [row(1000 + number, DATABASE) for number in range(150)]
+    whole, narrow = ports.of_tcp(7, rows, both)
+    assert (whole.used, whole.available, whole.own_range) == (150, 10_000, None)
+    assert (narrow.used, narrow.available, narrow.own_range) == (100, 100, (1000, 1099))
+
+
 @pytest.mark.parametrize("text", [b"", b"1", b"9 1", b"1 70000", b"a b", b"-1 5"])
 def test_a_range_that_is_none_is_refused(text: bytes) -> None:
     with pytest.raises(Malformed):
