@@ -159,7 +159,7 @@ def _places(processes: Iterable[Process]) -> dict[int, Place]:
     return places
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _located(cgroups: tuple[tuple[str, str], ...]) -> Place:
     """As `locate`, which needs to look at each place once: most are the same in the next sweep."""
     return locate(cgroups)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.evaluate.readings import pods_by_address
+from auditor.evaluate.network import pods_by_address
 from auditor.model import Kind, NodeUsage, OwnerUsage, Peer, Reading, TcpState
 from auditor.model.words import clean, endpoint
 from auditor.remember import Composition, History

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from auditor.evaluate import readings, remedies, sentences
+from auditor.evaluate import network, remedies, sentences
 from auditor.model import Drops, Finding, NodeUsage, Severity
 from auditor.remember import History, Rate
 
@@ -31,7 +31,7 @@ DROPS = (
         rule="ListenQueueFull",
         limit="listen-backlog",
         title="connections that a listener drops, sweep after sweep",
-        read=readings.listener_drops,
+        read=network.listener_drops,
         sentence=sentences.listen_queue_full,
         remedy=remedies.listen_queue_full,
     ),
@@ -39,7 +39,7 @@ DROPS = (
         rule="TimeWaitOverflow",
         limit="time-wait",
         title="connections that are closed without TIME_WAIT, sweep after sweep, for all buckets are taken",
-        read=readings.time_wait_overflows,
+        read=network.time_wait_overflows,
         sentence=sentences.time_wait_overflow,
         remedy=remedies.time_wait_overflow,
     ),
@@ -47,7 +47,7 @@ DROPS = (
         rule="UDPReceiveDrops",
         limit=None,
         title="datagrams that a UDP socket drops, sweep after sweep, for nobody reads them in time",
-        read=readings.udp_drops,
+        read=network.udp_drops,
         sentence=sentences.udp_receive_drops,
         remedy=remedies.udp_receive_drops,
     ),

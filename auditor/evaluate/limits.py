@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from auditor.evaluate import readings, remedies, sentences
+from auditor.evaluate import network, readings, remedies, sentences
 from auditor.model import NodeUsage, Reading
 
 URGENT_PERCENT = 95
@@ -145,7 +145,7 @@ LIMITS = (
         critical=95,
         steady=False,
         condition="PortPressure",
-        read=readings.ephemeral_ports,
+        read=network.ephemeral_ports,
         sentence=sentences.ephemeral_ports,
         remedy=remedies.ephemeral_ports,
     ),
@@ -159,7 +159,7 @@ LIMITS = (
         critical=95,
         steady=False,
         condition="PortPressure",
-        read=readings.snat_ports,
+        read=network.snat_ports,
         sentence=sentences.snat_ports,
         remedy=remedies.snat_ports,
     ),
@@ -172,7 +172,7 @@ LIMITS = (
         critical=None,
         steady=True,
         condition="PortPressure",
-        read=readings.time_wait,
+        read=network.time_wait,
         sentence=sentences.time_wait,
         remedy=remedies.time_wait,
     ),
@@ -265,7 +265,7 @@ LIMITS = (
         critical=90,
         steady=False,
         condition="ConntrackPressure",
-        read=readings.conntrack,
+        read=network.conntrack,
         sentence=sentences.conntrack,
         remedy=remedies.conntrack,
     ),
@@ -291,7 +291,7 @@ LIMITS = (
         critical=95,
         steady=True,
         condition=None,
-        read=readings.listen_backlog,
+        read=network.listen_backlog,
         sentence=sentences.listen_backlog,
         remedy=remedies.listen_backlog,
         urgent=None,

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from auditor.evaluate.readings import pods_by_address
+from auditor.evaluate.network import pods_by_address
 from auditor.model import Finding, NodeUsage, Owner, QueueUsage, Severity, Subject
 from auditor.model.words import clean, count, duration, endpoint, owner_name
 from auditor.remember import History

@@ -76,4 +76,10 @@ stop() {
 (($# >= 2)) && [[ $1 == start || $1 == stop ]] || fail "usage: component.sh start|stop NAME..."
 action=$1
 shift
-for name in "$@"; do "$action" "$name"; done
+case $action in
+start) for name in "$@"; do start "$name"; done ;;
+stop)
+  for name in "$@"; do stop "$name" & done # none waits for another's end
+  wait
+  ;;
+esac

@@ -27,7 +27,7 @@ from node.cluster import (
     says,
 )
 
-OUTAGE_SECONDS = float(os.environ.get("SOCKAUDIT_OUTAGE", "45"))  # `make soak`: two minutes
+OUTAGE_SECONDS = float(os.environ.get("SOCKAUDIT_OUTAGE", "30"))  # `make soak`: two minutes
 pytestmark = pytest.mark.usefixtures("installed")
 Leak = Callable[[str], None]
 

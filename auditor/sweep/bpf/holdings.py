@@ -286,7 +286,7 @@ class Holdings:
         return self._seen
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
     """Return (number of the state, state, sockets) of what there is. Most processes have as many as before."""
     figures = enumerate(records.figures(packed))

@@ -177,13 +177,13 @@ def _limit(figure: int, task: Task) -> Limit:
     return UNLIMITED if figure == _INFINITE else figure
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _kinds(packed: bytes) -> Mapping[Kind, int]:
     """Return how many of each kind there are. Most processes hold what they held before, and many the same as others."""
     figures = zip(records.KINDS, records.figures(packed), strict=True)
     return MappingProxyType({kind: number for kind, number in figures if number})
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=2048)
 def _command(name: bytes) -> str:
     return stat.command(name.split(b"\0", 1)[0])
