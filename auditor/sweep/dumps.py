@@ -15,7 +15,7 @@ from auditor.model import Gap, Netns, PortUse
 from auditor.sweep import flows
 from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
-from auditor.sweep.inside import Dump, Seen, conntrack_from_outside, reaches, reaches_udp, recorded
+from auditor.sweep.inside import Conntrack, Dump, Seen, conntrack_of, reaches, reaches_udp, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
 from auditor.sweep.memory import Memory, Sockets, Spare, TcpDump, stale
 from auditor.sweep.neighbours import look_closer
@@ -98,7 +98,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             members[row.netns].append(row)
     host = next((row.netns for row in rows if row.pid == 1), None)
     own = netns.own_inode()
-    counters = _counters(root, members, losses)
+    counters, tracked = _from_outside(root, members, losses, tracks=spare.memory.tracks)
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}
@@ -131,7 +131,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
 
     def spared(ranges: Mapping[int, PortRange]) -> dict[int, Dump]:
         return {
-            inode: inside_of.spared(inode, seen[inode], counter, tcp, range_)
+            inode: inside_of.spared(inode, seen[inode], counter, tcp, range_, tracked.get(inode))
             for inode, range_ in ranges.items()
             for counter in [counters.get(inode)]
             if counter is not None
@@ -151,9 +151,11 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
     tracking = any(dump.conntrack for dump in inside.values())
     spare.memory.ranges = {inode: dump.range for inode, dump in (inside | unentered).items() if dump.range}
-    for inode, dump in unentered.items():
-        conntrack = conntrack_from_outside(root, members[inode], losses) if tracking else None
-        inside[inode] = replace(dump, conntrack=conntrack)
+    if tracking and not spare.memory.tracks:  # nobody knew that it is worth asking
+        _, tracked = _from_outside(root, {inode: members[inode] for inode in unentered}, losses, tracks=True)
+        unentered = {inode: replace(dump, conntrack=tracked.get(inode)) for inode, dump in unentered.items()}
+    spare.memory.tracks = tracking
+    inside |= unentered
     spare.memory.remember_tracking(
         inode for inode, entries, maximum in _tracked(inside) if flows.near(entries, maximum)
     )
@@ -288,14 +290,26 @@ def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pool
     return Pools(best.found)
 
 
-def _counters(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) -> dict[int, Sockstat | None]:
-    """Read sockstat of each namespace through the first member that answers. A namespace all have left is left out."""
+def _from_outside(
+    root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses, *, tracks: bool
+) -> tuple[dict[int, Sockstat | None], dict[int, Conntrack | None]]:
+    """Read sockstat of each namespace through the first member that answers. A namespace all have left is left out.
+
+    Args:
+        root: the tree.
+        members: processes of each namespace.
+        losses: where failures are counted.
+        tracks: whether to read how many connections are tracked, as the same door is open.
+    """
     counters: dict[int, Sockstat | None] = {}
+    tracked = {}
     for inode, rows in members.items():
         for row in rows[:_DOORS]:
             try:
                 with root.process(row.pid) as process:
                     counters[inode] = sockstat.read(process, row.task)
+                    if tracks:
+                        tracked[inode] = conntrack_of(process, row.task, losses)
             except Gone:
                 continue
             except (Absent, Denied, Malformed) as error:
@@ -304,7 +318,7 @@ def _counters(root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses) 
                 losses.count("sockstat", error)
                 counters[inode] = None
             break
-    return counters
+    return counters, tracked
 
 
 def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from auditor.kernel import diag
 from auditor.kernel.bpf.records import MUCH_QUEUED
-from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+from auditor.kernel.errors import Absent, Denied, Malformed
 from auditor.kernel.procfs import net_stat, port_range, sysctl
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
@@ -21,7 +21,6 @@ from auditor.sweep import flows, pools, ports
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import End, Memory, Sockets, TcpDump
 from auditor.sweep.pools import Pools
-from auditor.sweep.processes import Row
 
 _TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
 _CONNTRACK, _CONNTRACK_MAX = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
@@ -167,10 +166,12 @@ def reaches_udp(counter: Sockstat, range_: PortRange) -> bool:
     return ports.reach_udp(counter.udp, range_)
 
 
-def spared(netns: int, seen: Seen, counter: Sockstat, tcp: TcpDump, range_: PortRange) -> Dump:
+def spared(  # noqa: PLR0913, PLR0917 - what is known
+    netns: int, seen: Seen, counter: Sockstat, tcp: TcpDump, range_: PortRange, conntrack: Conntrack | None
+) -> Dump:
     """Say of a namespace what is known without entering it."""
     used = _tcp_ports(netns, counter, tcp, range_)
-    return Dump(seen.time_wait_max, tcp=tcp, udp=Sockets(), listeners=[], range=range_, ports=used)
+    return Dump(seen.time_wait_max, conntrack, None, tcp, Sockets(), [], range=range_, ports=used)
 
 
 def recorded(root: ProcRoot, netns: int, counter: Sockstat | None, losses: Losses) -> Dump:
@@ -180,18 +181,19 @@ def recorded(root: ProcRoot, netns: int, counter: Sockstat | None, losses: Losse
     return Dump(sysctls.time_wait_max, sysctls.conntrack, pools=sysctls.pools, range=sysctls.range, ports=tuple(used))
 
 
-def conntrack_from_outside(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> Conntrack | None:
-    """Read the entries through a member. The maximum is the same in all namespaces, and another shows it."""
-    for row in rows:
-        try:
-            with root.process(row.pid) as process:
-                return net_stat.read_entries(process, net_stat.CONNTRACK, row.task), None
-        except (Gone, Absent):
-            continue
-        except (Denied, Malformed) as error:
-            losses.count(_CONNTRACK, error, limits=["conntrack"])
-            return None
-    return None
+def conntrack_of(process: ProcDirectory, task: str, losses: Losses) -> Conntrack | None:
+    """Read the entries of a process's namespace. The maximum is the same in all namespaces, and another shows it.
+
+    Raises:
+        Gone: the process ended.
+    """
+    try:
+        return net_stat.read_entries(process, net_stat.CONNTRACK, task), None
+    except Absent:
+        return None
+    except (Denied, Malformed) as error:
+        losses.count(_CONNTRACK, error, limits=["conntrack"])
+        return None
 
 
 def _tcp_ports(

@@ -126,7 +126,8 @@ class Memory:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
-        tracking: namespaces that track many connections.
+        tracks: whether connections are tracked at all.
+        tracking: namespaces that track many of them.
         flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
         watching: by what is watched with and whose budget it is, how many watches there were and who had them.
@@ -139,6 +140,7 @@ class Memory:
     epolls: bool = False
     unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
     flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
+    tracks: bool = False
     tracking: frozenset[int] = frozenset()
     ranges: dict[int, PortRange] = field(default_factory=dict)
     watching: dict[tuple[bytes, int], tuple[int, tuple[BudgetHolding, ...]]] = field(default_factory=dict)

@@ -35,21 +35,14 @@ from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind
 
 BTF = "/sys/kernel/btf/vmlinux"
-_PAIR = struct.Struct("=IQ")
-_MARKS = 32  # where kind, flags and socket stand in a `Held`
-# Marks of a description of which no more matters than who shares it. There are many.
-_SHARED_ALONE = frozenset(
-    bytes((number, records.SHARED, 0))
-    for number, kind in enumerate(records.KINDS)
-    if kind not in (Kind.SOCKET, Kind.INOTIFY, Kind.EPOLL)
+_HEAD = struct.Struct("=IIQ16xBBBx")  # tag, pid, file, kind, flags and socket of a `Held`; every record is as long
+_SUMS, _HELD = records.CONSTANTS["SUMS"], records.CONSTANTS["HELD"]
+_SOCKET = records.KINDS.index(Kind.SOCKET)
+# What is shared, and no more matters of it than by whom: there are many.
+_ALONE = frozenset(
+    number for number, kind in enumerate(records.KINDS) if kind not in (Kind.SOCKET, Kind.INOTIFY, Kind.EPOLL)
 )
-# The same of a socket that is neither TCP nor UDP.
-_SHARED_SOCKETS = frozenset(
-    bytes((records.KINDS.index(Kind.SOCKET), records.SHARED, sort))
-    for sort, name in records.SOCKETS.items()
-    if name not in ("tcp", "udp")
-)
-_SUMS, _HELD = (records.CONSTANTS[name].to_bytes(4, "little") for name in ("SUMS", "HELD"))
+_ALONE_SOCKETS = frozenset(sort for sort, name in records.SOCKETS.items() if name not in ("tcp", "udp"))
 
 
 @dataclass(slots=True)
@@ -125,24 +118,21 @@ class Programs:
         self._object.update_all("ports", ((pack(*port), bytes(8)) for port in ports))
         found = Descriptors()
         sums, held, named = layout(Sums), layout(Held), layout(Named)
-        pair, add = _PAIR.unpack_from, found.sharing.adder()
+        head, add = _HEAD.unpack_from, found.sharing.adder()
         known = found.sharing.group_of
         for piece in self._object.read("descriptors"):
             offset, end = 0, len(piece)
             while offset < end:
-                if piece.startswith(_HELD, offset):  # of these there may be a million
-                    task, file = pair(piece, offset + 4)
-                    if (
-                        file not in known
-                        and (marks := piece[offset + _MARKS : offset + _MARKS + 3]) not in _SHARED_ALONE
-                    ):
-                        if marks in _SHARED_SOCKETS:
-                            found.shared_sockets[marks[2]].append(file)
+                tag, task, file, kind, flags, sort = head(piece, offset)
+                if tag == _HELD:  # of these there may be a million
+                    if file not in known and (flags != records.SHARED or kind not in _ALONE):
+                        if flags == records.SHARED and kind == _SOCKET and sort in _ALONE_SOCKETS:
+                            found.shared_sockets[sort].append(file)
                         else:
                             found.held.append(Held._make(held.unpack_from(piece, offset)))
                     add(task, file)
                     offset += held.size
-                elif piece.startswith(_SUMS, offset):
+                elif tag == _SUMS:
                     found.sums.append(Sums._make(sums.unpack_from(piece, offset)))
                     offset += sums.size
                 else:
