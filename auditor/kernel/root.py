@@ -89,9 +89,12 @@ class ProcDirectory:
     def link(self, name: str) -> str:
         """Return what a symbolic link says, without following it."""
         try:
-            return os.readlink(name, dir_fd=self._fd)
+            target = os.readlink(name, dir_fd=self._fd)
         except OSError as error:
             self.fault(error, name)
+        if not target:  # no link is empty: so Linux 5.10 answers where it refuses to name a namespace
+            raise Denied(f"{self.path}/{name}")
+        return target
 
     def names(self, name: str) -> list[str]:
         """List a directory."""

@@ -18,6 +18,7 @@ def test_on_a_kernel_too_old_for_the_programs_procfs_takes_over_and_says_why(
     assert f"=== Linux {series}." in printed
     assert "\nprocfs: BPF cannot be used: " in printed
     assert "\n40 established, 1 listening\n" in printed
+    assert re.search(r"^\d+ passed, \d+ deselected in", printed, re.MULTILINE), "and none left out"
 
 
 @pytest.mark.timeout(SECONDS + 60)

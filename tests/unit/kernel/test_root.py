@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.kernel.errors import Absent, Gone, Malformed
+from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.kernel.root import MAXIMUM_BYTES, ProcRoot
 
 
@@ -80,3 +80,10 @@ def test_nothing_stays_open() -> None:
         process.names("task")
     root.pids()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_a_link_that_says_nothing_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So Linux 5.10 answers who may not know a namespace: readlink(2) succeeds and returns no byte."""
+    monkeypatch.setattr(os, "readlink", lambda *_, **__: "")
+    with ProcRoot().top() as top, pytest.raises(Denied, match="ns/net"):
+        top.link("self/ns/net")
