@@ -11,8 +11,8 @@ Growth = Mapping[str, Sequence[tuple[int, Mapping[str, float]]]]
 _WHY = """# What a sweep costs
 
 Made by `make bench` on {machine}. CPU is user and system time of one look at the node, steady:
-after three to warm up, the median of several; what is compared closely takes turns, five times. Ratios are to the cheapest C program on procfs that tells
-descriptors apart (`tests/bench/floor.c -r`), in the same run.
+after three to warm up, the median of several; what is compared closely takes turns, five times.
+Ratios are to the cheapest C program on procfs that tells descriptors apart (`tests/bench/floor.c -r`), in the same run.
 
 ## 300 processes, 90,000 descriptors, 30,000 TCP sockets, 20 network namespaces
 """
