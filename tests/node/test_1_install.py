@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import psutil
 import pytest
 from node import cluster
 from node.cluster import NAMESPACE, NODE, app, audit, events, eventually, finding, kubectl, row, run
@@ -74,6 +75,15 @@ def test_a_static_pod_is_named_and_exact(held: dict[str, Any]) -> None:
     assert one["namespace"] == "default"
     assert app(one)["fds"] == held["static"]["fds"]
     assert one["kinds"]["pipe"] >= held["static"]["pipe"]
+
+
+def test_the_runtimes_own_limit_is_what_its_containers_got() -> None:
+    (daemon,) = (one for one in psutil.process_iter(["name"]) if one.info["name"] == "containerd")
+    hard = daemon.rlimit(psutil.RLIMIT_NOFILE)[1]
+    status = audit()["status"]
+    assert status["node"]["runtime"].startswith("containerd://")
+    assert status["node"]["runtimeHardLimit"] == hard
+    assert row(f"static-{NODE}")["worstProcess"]["hardLimit"] == hard
 
 
 def test_the_finding_closes_when_the_descriptors_are_freed() -> None:

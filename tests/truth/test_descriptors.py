@@ -109,7 +109,7 @@ def test_processes_that_die_meanwhile_break_no_sum(start: Start) -> None:
 def test_a_spent_budget_classifies_the_nearest_to_its_limit_first(start: Start) -> None:
     start("tcp", 12)  # a table that no such budget has room for
     truth = start("near_limit")
-    sample = sweep(ProcRoot(), cpu_seconds=0.0033)
+    sample = sweep(ProcRoot(), cpu_seconds=0.0044)
     assert row(sample, truth["pid"]).kinds is not None
     (gap,) = (gap for gap in sample.gaps if gap.id == "fd-kinds")
     assert gap.limits == {"inotify-instances", "inotify-watches", "epoll-watches"}
