@@ -53,7 +53,7 @@ start() {
   describe "$1"
   if [[ -z $(processes_of "$binary") ]]; then
     mkdir -p "$RUN/log"
-    (cd "$RUN" && exec setsid "$BIN/$(readlink "$BIN/$binary")" "${arguments[@]}" </dev/null >>"$RUN/log/$1.log" 2>&1) &
+    (cd "$RUN" && exec setsid "$BIN/$binary" "${arguments[@]}" </dev/null >>"$RUN/log/$1.log" 2>&1) &
     disown
   fi
   wait_for 60 "${ready[@]}"
