@@ -54,15 +54,11 @@ ifeq ($(LEFT_OUT),)
 	$(BED)/build.sh
 	$(BIN)/python -m auditor.kernel.bpf.compile
 	shellcheck --severity=warning --external-sources --source-path=SCRIPTDIR $(BED)/*.sh
-endif
-ifneq ($(LEFT_OUT),)
-	$(BIN)/pytest --durations=15 $(LEFT_OUT)
-else
 	@nice $(BIN)/pytest --durations=5 -p no:cacheprovider $(ASIDE) > $(VENV)/aside.log 2>&1 & aside=$$!; \
 	  $(BIN)/pytest --durations=25 $(addprefix --ignore=,$(ASIDE)); status=$$?; \
 	  echo "beside it: $(ASIDE)"; wait $$aside || status=1; cat $(VENV)/aside.log; exit $$status
-endif
-ifneq ($(LEFT_OUT),)
+else
+	$(BIN)/pytest --durations=15 $(LEFT_OUT)
 	@echo "left out, for it needs root on Debian or Ubuntu: tests/node (a real kubelet, apiserver and helm), tests/kernels (Debian 6.1 and 6.12, emulated), tests/bench, tests/browser (Chromium), tests/history (Prometheus), shellcheck of tests/bed"
 endif
 

@@ -333,25 +333,23 @@ def _headroom(text: str) -> int:
     return number
 
 
-def _days(text: str) -> int:
+def _one_to(text: str, most: int, what: str) -> int:
     number = _whole(text)
-    if not 0 < number <= _MOST_DAYS:
-        raise argparse.ArgumentTypeError(f"{text} is no number of days: 1 to {_MOST_DAYS}")
+    if not 0 < number <= most:
+        raise argparse.ArgumentTypeError(f"{text} is no {what}: 1 to {most}")
     return number
+
+
+def _days(text: str) -> int:
+    return _one_to(text, _MOST_DAYS, "number of days")
 
 
 def _port(text: str) -> int:
-    number = _whole(text)
-    if not 0 < number <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 1 to {_LAST_PORT}")
-    return number
+    return _one_to(text, _LAST_PORT, "port")
 
 
 def _snat_ports(text: str) -> int:
-    number = _whole(text)
-    if not 0 < number <= _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is no number of SNAT ports: 1 to {_LAST_PORT}")
-    return number
+    return _one_to(text, _LAST_PORT, "number of SNAT ports")
 
 
 def _seconds(text: str) -> float:

@@ -98,7 +98,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             members[row.netns].append(row)
     host = next((row.netns for row in rows if row.pid == 1), None)
     own = netns.own_inode()
-    counters, tracked = _from_outside(root, members, losses, tracks=spare.memory.tracks)
+    counters, tracked = _from_outside(root, members, losses, seen if spare.memory.tracks else ())
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}
@@ -152,7 +152,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     tracking = any(dump.conntrack for dump in inside.values())
     spare.memory.ranges = {inode: dump.range for inode, dump in (inside | unentered).items() if dump.range}
     if tracking and not spare.memory.tracks:  # nobody knew that it is worth asking
-        _, tracked = _from_outside(root, {inode: members[inode] for inode in unentered}, losses, tracks=True)
+        _, tracked = _from_outside(root, {inode: members[inode] for inode in unentered}, losses, unentered)
         unentered = {inode: replace(dump, conntrack=tracked.get(inode)) for inode, dump in unentered.items()}
     spare.memory.tracks = tracking
     inside |= unentered
@@ -291,7 +291,7 @@ def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pool
 
 
 def _from_outside(
-    root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses, *, tracks: bool
+    root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses, tracking: Container[int]
 ) -> tuple[dict[int, Sockstat | None], dict[int, Conntrack | None]]:
     """Read sockstat of each namespace through the first member that answers. A namespace all have left is left out.
 
@@ -299,7 +299,7 @@ def _from_outside(
         root: the tree.
         members: processes of each namespace.
         losses: where failures are counted.
-        tracks: whether to read how many connections are tracked, as the same door is open.
+        tracking: namespaces of which to read how many connections they track, as the same door is open.
     """
     counters: dict[int, Sockstat | None] = {}
     tracked = {}
@@ -308,7 +308,7 @@ def _from_outside(
             try:
                 with root.process(row.pid) as process:
                     counters[inode] = sockstat.read(process, row.task)
-                    if tracks:
+                    if inode in tracking:
                         tracked[inode] = conntrack_of(process, row.task, losses)
             except Gone:
                 continue

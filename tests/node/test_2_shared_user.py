@@ -34,3 +34,5 @@ def test_the_finding_names_pool_user_taker_and_sufferer(taken: int) -> None:
     event = eventually(lambda: events(reason="InotifyInstancesHigh"), within=60)[0]
     assert (event["regarding"]["kind"], event["regarding"]["name"]) == ("Node", NODE)
     assert all(word in event["note"] for word in (str(USER), "default/taker 127", "default/sufferer"))
+    kubectl("delete", "pod", "taker")
+    eventually(lambda: finding("InotifyInstancesHigh") is None, within=90)

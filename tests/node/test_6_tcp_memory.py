@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from node import workloads
 from node.cluster import NODE, apply, eventually, finding, get, kubectl, pod, says
+from truth.auditing import pages
 
 pytestmark = pytest.mark.usefixtures("installed")
 TCP_MEMORY = Path("/proc/sys/net/ipv4/tcp_mem")
@@ -16,9 +17,7 @@ ROOM = 4096  # pages
 def mark() -> Iterator[int]:
     """Pages at which the kernel begins to save."""
     before = TCP_MEMORY.read_text()
-    lines = Path("/proc/net/sockstat").read_text().splitlines()
-    used = next(int(line.split(" mem ")[1]) for line in lines if line.startswith("TCP:"))
-    pressure = used + ROOM
+    pressure = pages("TCP") + ROOM
     TCP_MEMORY.write_text(f"{pressure // 2} {pressure} {2 * pressure}")
     try:
         yield pressure

@@ -44,3 +44,9 @@ def findings(assessment: Assessment, limit: str) -> list[Finding]:
 
 def sysctl(name: str) -> int:
     return int(Path("/proc/sys", name).read_text())
+
+
+def pages(protocol: str) -> int:
+    """Pages of socket memory, as /proc/net/sockstat counts them."""
+    (line,) = (one for one in Path("/proc/net/sockstat").read_text().splitlines() if one.startswith(f"{protocol}:"))
+    return int(line.split(" mem ")[1].split()[0])

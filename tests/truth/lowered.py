@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from truth.auditing import audit, findings, pod, sysctl
+from truth.auditing import audit, findings, pages, pod, sysctl
 from truth.starting import Start
 
 from auditor.model import Finding, Severity
@@ -41,12 +41,6 @@ def only(limit: str, sweeps: int = 1) -> Finding:
 
 def takers(finding: Finding) -> dict[object, int | None]:
     return {share.owner: share.used for share in finding.consumers}
-
-
-def pages(protocol: str) -> int:
-    """Pages of socket memory, as /proc/net/sockstat counts them."""
-    (line,) = (one for one in Path("/proc/net/sockstat").read_text().splitlines() if one.startswith(f"{protocol}:"))
-    return int(line.split(" mem ")[1].split()[0])
 
 
 def test_file_handles(start: Start, uid: str, lower: Lower) -> None:
