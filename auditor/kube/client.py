@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from threading import Lock
 from typing import Any, Final, NoReturn
 from urllib.parse import urlencode, urlsplit
 
@@ -35,6 +36,8 @@ _LONGEST_WAIT_SECONDS: Final = 5.0  # What a Retry-After may cost the caller, at
 _LARGEST_REPLY: Final = 32 << 20  # A node's pod list is about 1 MiB; what is larger is not for us.
 _LARGEST_LINE: Final = 8 << 20  # etcd holds no object above 1.5 MiB.
 _MOST_WORDS: Final = 300
+# The package writes certificates of a kubeconfig to temporary files, and gives their names away before they are written.
+_LOADING: Final = Lock()
 
 
 class ApiError(Exception):
@@ -243,7 +246,8 @@ def connect(
 
 def _connect(load: Callable[[], Any]) -> _Connection:
     try:
-        configuration = load()
+        with _LOADING:
+            configuration = load()
         configuration.retries = False
         # One request at a time from the agent, and the watch.
         configuration.connection_pool_maxsize = 2

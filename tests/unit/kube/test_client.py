@@ -1,9 +1,15 @@
 """Requests that go wrong in every way."""
 
+import base64
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from kube.fake_api import FakeApi, Fault, refusal
+from kubernetes.config import kube_config
 
 from auditor.kube.client import ApiError, Client, connect
 
@@ -97,3 +103,29 @@ def test_a_configuration_that_is_none_is_one_line(tmp_path: Path, text: str, mon
     with pytest.raises(ApiError, match="no usable cluster configuration") as caught:
         connect(kubeconfig=str(tmp_path / "config"))
     assert "\n" not in str(caught.value)
+
+
+def test_threads_that_connect_at_once_find_the_certificates_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(0.2)
+        return open(*arguments)
+
+    monkeypatch.setattr(kube_config, "open", slowly, raising=False)
+    trust = f"made for {tmp_path}".encode()  # the package keeps by content what it wrote once
+    cluster = {"server": "https://127.0.0.1:1", "certificate-authority-data": base64.b64encode(trust).decode()}
+    config = {
+        "current-context": "it",
+        "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
+        "clusters": [{"name": "it", "cluster": cluster}],
+        "users": [{"name": "it", "user": {"token": "t"}}],
+    }
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+
+    def trusted(_: int) -> bytes:
+        return Path(connect(kubeconfig=str(path))._connection.configuration.ssl_ca_cert).read_bytes()
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(trusted, range(4))) == [trust] * 4
