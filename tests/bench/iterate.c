@@ -1,5 +1,5 @@
-// iterate OBJECT ROUNDS: drives the project's two iterators from C and throws away what they say, CPU milliseconds of
-// each round a line. What is left of a sweep's cost beyond this is the price of Python.
+// iterate OBJECT ROUNDS: drives the project's two iterators from C, as a sweep does, and throws away what they say. Prints
+// the CPU milliseconds of each round, a line each. What is left of a sweep's cost beyond this is the price of Python.
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,6 +16,24 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __u64 u64;
+typedef __s32 s32;
+typedef __s64 s64;
+
+#undef unix // a word of gcc, and a field of a record
+#include "records.h"
+
+#define MANY(array) (sizeof(array) / sizeof(*(array)))
+
+static const char *maps[] = {"peers", "budgets", "epolls", "strangers", "ports", "ranges"};
+static char piece[32768];
+static struct port ports[16384];
+static u64 none[MANY(ports)];
+static u32 listening;
+
 static double cpu(void)
 {
 	struct rusage use;
@@ -24,50 +42,52 @@ static double cpu(void)
 	return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1e3 + (use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e3;
 }
 
-struct settings {
-	__u64 single;
-	__u32 pid_namespace, own_pid;
-	__u32 epolls, egress;
-	__u64 operations[6];
-};
-
 // Tells the programs what the agent does: the kinds of descriptors, learned of its own.
 static void teach(struct bpf_object *object)
 {
-	struct lesson {
-		__u64 operations, references;
-		__u32 fd, reserved;
-	} *one;
 	// Every process shows: 0xEFFFFFFC is the inode of the initial PID namespace.
 	struct settings told = {.pid_namespace = 0xEFFFFFFC, .own_pid = getpid(), .single = 1};
-	int own[6], settings = bpf_object__find_map_fd_by_name(object, "settings");
-	static char piece[32768];
-	sigset_t none;
+	u64 *operations[] = {&told.of_socket, &told.of_epoll, &told.of_eventfd, &told.of_inotify, &told.of_timerfd, &told.of_signalfd};
+	int own[MANY(operations)], settings = bpf_object__find_map_fd_by_name(object, "settings");
+	struct lesson *one;
+	sigset_t no_signal;
 	ssize_t size;
-	__u32 first = 0;
+	u32 first = 0;
 
-	sigemptyset(&none);
+	sigemptyset(&no_signal);
 	own[0] = socket(AF_UNIX, SOCK_STREAM, 0);
 	own[1] = epoll_create1(0);
 	own[2] = eventfd(0, 0);
 	own[3] = inotify_init1(0);
 	own[4] = timerfd_create(CLOCK_MONOTONIC, 0);
-	own[5] = signalfd(-1, &none, 0);
+	own[5] = signalfd(-1, &no_signal, 0);
 	bpf_map_update_elem(settings, &first, &told, 0);
 	struct bpf_link *link = bpf_program__attach_iter(bpf_object__find_program_by_name(object, "lessons"), NULL);
 	int iterator = bpf_iter_create(bpf_link__fd(link));
 
 	while ((size = read(iterator, piece, sizeof(piece))) > 0)
 		for (one = (void *)piece; (char *)one < piece + size; one++)
-			for (int i = 0; i < 6; i++)
+			for (u32 i = 0; i < MANY(own); i++)
 				if ((int)one->fd == own[i]) {
-					told.operations[i] = one->operations;
+					*operations[i] = one->operations;
 					told.single = one->references;
 				}
 	close(iterator);
 	bpf_map_update_elem(settings, &first, &told, 0);
-	for (int i = 0; i < 6; i++)
+	for (u32 i = 0; i < MANY(own); i++)
 		close(own[i]);
+}
+
+// Remembers the ports that are listened on, of which the next round counts the connections.
+static void learn_ports(ssize_t size)
+{
+	for (char *at = piece; at < piece + size;) {
+		struct held *one = (void *)at;
+
+		if (one->tag == HELD && one->flags & LISTENS && one->socket == TCP && listening < MANY(ports))
+			ports[listening++] = (struct port){one->netns, one->port, one->family};
+		at += one->tag == SUMS ? sizeof(struct sums) : one->tag == HELD ? sizeof(struct held) : sizeof(struct named);
+	}
 }
 
 static void drain(struct bpf_object *object, const char *name)
@@ -87,30 +107,36 @@ static void drain(struct bpf_object *object, const char *name)
 int main(int argc, char **argv)
 {
 	struct bpf_object *object = argc == 3 ? bpf_object__open(argv[1]) : NULL;
-	const char *names[] = {"tasks", "descriptors", "tasks"}, *maps[] = {"peers", "budgets", "epolls", "strangers", "ports", "ranges"};
-	struct bpf_link *links[3];
-	static char piece[32768];
+	const char *names[] = {"tasks", "descriptors"};
+	struct bpf_link *links[MANY(names)];
 
 	if (!object || bpf_object__load(object)) {
 		fprintf(stderr, "iterate: the object cannot be loaded\n");
 		return 1;
 	}
 	teach(object);
-	for (int i = 0; i < 3; i++)
+	for (u32 i = 0; i < MANY(names); i++)
 		links[i] = bpf_program__attach_iter(bpf_object__find_program_by_name(object, names[i]), NULL);
+	int asked = bpf_object__find_map_fd_by_name(object, "ports");
+
 	for (int round = 0; round < atoi(argv[2]); round++) {
 		double begun = cpu();
 		long bytes = 0;
 
-		for (int i = 0; i < 3; i++) {
+		if (listening)
+			bpf_map_update_batch(asked, ports, none, &listening, NULL);
+		for (u32 i = 0; i < MANY(names); i++) {
 			int iterator = bpf_iter_create(bpf_link__fd(links[i]));
 			ssize_t size;
 
-			while ((size = read(iterator, piece, sizeof(piece))) > 0 || (size < 0 && errno == EAGAIN))
+			while ((size = read(iterator, piece, sizeof(piece))) > 0 || (size < 0 && errno == EAGAIN)) {
 				bytes += size > 0 ? size : 0;
+				if (round == 0 && i == 1)
+					learn_ports(size);
+			}
 			close(iterator);
 		}
-		for (int i = 0; i < 6; i++)
+		for (u32 i = 0; i < MANY(maps); i++)
 			drain(object, maps[i]);
 		printf("%.2f %ld\n", cpu() - begun, bytes);
 	}

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from auditor.kernel.bpf import artifact
+from auditor.kernel.bpf import artifact, records
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -54,7 +54,9 @@ class Tools:
     def __init__(self, folder: Path) -> None:
         self.floor, self.iterate, self.object = folder / "floor", folder / "iterate", folder / "programs.o"
         subprocess.run(["cc", "-O2", "-w", "-o", self.floor, HERE / "floor.c"], check=True)
-        subprocess.run(["cc", "-O2", "-Wall", "-Werror", "-o", self.iterate, HERE / "iterate.c", "-lbpf"], check=True)
+        (folder / "records.h").write_text(records.header(), encoding="utf-8")
+        cc = ["cc", "-O2", "-Wall", "-Werror", f"-I{folder}"]
+        subprocess.run([*cc, "-o", self.iterate, HERE / "iterate.c", "-lbpf"], check=True)
         self.object.write_bytes(artifact.read(str(artifact.OBJECT)))
 
     def floor_in_c(self, *options: str) -> Figure:
