@@ -332,11 +332,13 @@ def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:
         rows: processes that may have such mounts: container runtimes and their like, in the host's network namespace.
     """
     found: defaultdict[int, list[str]] = defaultdict(list)
-    seen = set()
+    seen: set[int | str | None] = set()
     for row in rows:
+        if row.mounts in seen:
+            continue
         try:
             with root.process(row.pid) as process:
-                namespace = _mount_namespace(process)
+                namespace = row.mounts or _mount_namespace(process)
                 if namespace in seen:
                     continue
                 seen.add(namespace)

@@ -22,6 +22,7 @@ class Row:
         task: `task/TID/` of the thread that answers for a leader that ended; empty otherwise.
         task_id: the thread to name in calls that take one.
         netns_refused: the kernel would not say which network namespace it is in.
+        mounts: inode of its mount namespace; 0 where nobody asked.
     """
 
     pid: int
@@ -41,6 +42,7 @@ class Row:
     table_pid: int = 0
     kinds: Mapping[Kind, int] | None = None
     private_descriptions: int | None = None
+    mounts: int = 0
 
     @property
     def owns_table(self) -> bool:
@@ -50,20 +52,20 @@ class Row:
     def process(self) -> Process:
         """Return the row as a fact."""
         return Process(
-            pid=self.pid,
-            start=self.start,
-            command=self.command,
-            kernel_thread=self.kernel_thread,
-            uid=self.uid,
-            threads=self.threads,
-            cgroups=self.cgroups,
-            netns=self.netns,
-            soft_limit=self.soft_limit,
-            hard_limit=self.hard_limit,
-            fds=self.fds,
-            table_pid=self.table_pid,
-            kinds=self.kinds,
-            private_descriptions=self.private_descriptions,
+            self.pid,
+            self.start,
+            self.command,
+            self.kernel_thread,
+            self.uid,
+            self.threads,
+            self.cgroups,
+            self.netns,
+            self.soft_limit,
+            self.hard_limit,
+            self.fds,
+            self.table_pid,
+            self.kinds,
+            self.private_descriptions,
         )
 
 

@@ -3,14 +3,13 @@
 Takes the source, the CPU budget of a sweep in seconds (`none`: no bound), how many sweeps, and the memory cgroup it is in.
 """
 
-import gc
 import json
 import resource
 import statistics
 import sys
 from pathlib import Path
 
-import auditor.agent  # noqa: F401 - what the agent has in memory, this process has as well
+from auditor.agent import settle  # with all that the agent has in memory
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
 from auditor.kernel import diag
@@ -58,7 +57,7 @@ def main() -> None:
         return dump()
 
     diag.dump_tcp = counted
-    gc.freeze()
+    settle()
     sweeps, wholes, judged = [], [], []
     for turn in range(WARM + int(rounds)):
         if turn == WARM:

@@ -2,7 +2,7 @@
 
 import ctypes
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, Final
 
@@ -113,12 +113,10 @@ class Object:
         if self._library.bpf_map_update_elem(self._maps[name], key, value, 0) < 0:
             self._fail(f"map {name}")
 
-    def update_all(self, name: str, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Put entries into a hash map."""
-        pairs = list(entries)
-        keys, values = b"".join(key for key, _ in pairs), b"".join(value for _, value in pairs)
-        number = c_uint32(len(pairs))
-        if pairs and self._library.bpf_map_update_batch(self._maps[name], keys, values, ctypes.byref(number), None) < 0:
+    def update_all(self, name: str, keys: bytes, values: bytes, number: int) -> None:
+        """Put so many entries into a hash map; keys and values stand end to end."""
+        many = c_uint32(number)
+        if number and self._library.bpf_map_update_batch(self._maps[name], keys, values, ctypes.byref(many), None) < 0:
             self._fail(f"map {name}")
 
     def drain(self, name: str, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:

@@ -3,20 +3,16 @@
 import ctypes
 import os
 import socket
-import struct
-from array import array
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from typing import TypeVar
 
 from auditor.kernel.bpf import artifact, records
+from auditor.kernel.bpf.descriptors import Descriptors, taker
 from auditor.kernel.bpf.libbpf import Object
 from auditor.kernel.bpf.records import (
     Charged,
-    Held,
     Lesson,
-    Named,
     Number,
     OwnRange,
     PeerOf,
@@ -25,55 +21,18 @@ from auditor.kernel.bpf.records import (
     Signed,
     Stranger,
     StrangersOf,
-    Sums,
     Task,
     Word,
     layout,
+    makes,
 )
-from auditor.kernel.bpf.sharing import Sharing
 from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind
 
+K = TypeVar("K", bound=records.Record)
+V = TypeVar("V", bound=records.Record)
+
 BTF = "/sys/kernel/btf/vmlinux"
-_HEAD = struct.Struct("=IIQ16xBBBx")  # tag, pid, file, kind, flags and socket of a `Held`; every record is as long
-_SUMS, _HELD = records.CONSTANTS["SUMS"], records.CONSTANTS["HELD"]
-_SOCKET = records.KINDS.index(Kind.SOCKET)
-# What is shared, and no more matters of it than by whom: there are many.
-_ALONE = frozenset(
-    number for number, kind in enumerate(records.KINDS) if kind not in (Kind.SOCKET, Kind.INOTIFY, Kind.EPOLL)
-)
-_ALONE_SOCKETS = frozenset(sort for sort, name in records.SOCKETS.items() if name not in ("tcp", "udp"))
-
-
-@dataclass(slots=True)
-class Descriptors:
-    """One pass over all descriptors.
-
-    Attributes:
-        sums: by task.
-        held: descriptors that stand for themselves; of each description one.
-        shared_sockets: by sort, the descriptions of sockets of which no more matters than who shares them.
-        sharing: who refers to each description that has several references, or stands for itself.
-        strangers: sockets of other namespaces than their holder's.
-        budgets: of inotify, by address.
-        epoll_watches: by user; what single CPUs have not added yet is missing.
-        connections: established ones at each port that was asked for.
-        peers: the other end of connections; of established ones a sample, weighted, but of those outside all if asked for.
-        names: of UNIX sockets that listen, by description.
-        ranges: of ephemeral ports that single sockets have.
-    """
-
-    sums: list[Sums] = field(default_factory=list)
-    held: list[Held] = field(default_factory=list)
-    shared_sockets: defaultdict[int, "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
-    sharing: Sharing = field(default_factory=Sharing)
-    strangers: dict[Stranger, StrangersOf] = field(default_factory=dict)
-    budgets: dict[int, Charged] = field(default_factory=dict)
-    epoll_watches: dict[int, int] = field(default_factory=dict)
-    connections: dict[Port, int] = field(default_factory=dict)
-    peers: dict[PeerOf, int] = field(default_factory=dict)
-    names: dict[int, bytes] = field(default_factory=dict)
-    ranges: list[OwnRange] = field(default_factory=list)
 
 
 class Programs:
@@ -102,8 +61,8 @@ class Programs:
 
     def tasks(self) -> list[Task]:
         """List the processes that show in the reader's PID namespace, and threads with a table of their own."""
-        unpack = layout(Task).iter_unpack
-        return [Task._make(one) for piece in self._object.read("tasks") for one in unpack(piece)]
+        unpack, make = layout(Task).iter_unpack, makes(Task)
+        return [make(one) for piece in self._object.read("tasks") for one in unpack(piece)]
 
     def descriptors(self, ports: Iterable[Port] = (), *, epolls: bool = False, egress: bool = False) -> Descriptors:
         """Visit every descriptor.
@@ -114,46 +73,26 @@ class Programs:
             egress: whether to count every connection to an address outside by its other end.
         """
         self._tell(epolls=epolls, egress=egress)
-        pack = layout(Port).pack
-        self._object.update_all("ports", ((pack(*port), bytes(8)) for port in ports))
+        asked = [layout(Port).pack(*port) for port in ports]
+        self._object.update_all("ports", b"".join(asked), bytes(8 * len(asked)), len(asked))
         found = Descriptors()
-        sums, held, named = layout(Sums), layout(Held), layout(Named)
-        head, add = _HEAD.unpack_from, found.sharing.adder()
-        known = found.sharing.group_of
+        take = taker(found)
         for piece in self._object.read("descriptors"):
-            offset, end = 0, len(piece)
-            while offset < end:
-                tag, task, file, kind, flags, sort = head(piece, offset)
-                if tag == _HELD:  # of these there may be a million
-                    if file not in known and (flags != records.SHARED or kind not in _ALONE):
-                        if flags == records.SHARED and kind == _SOCKET and sort in _ALONE_SOCKETS:
-                            found.shared_sockets[sort].append(file)
-                        else:
-                            found.held.append(Held._make(held.unpack_from(piece, offset)))
-                    add(task, file)
-                    offset += held.size
-                elif tag == _SUMS:
-                    found.sums.append(Sums._make(sums.unpack_from(piece, offset)))
-                    offset += sums.size
-                else:
-                    name = Named._make(named.unpack_from(piece, offset))
-                    found.names[name.file] = name.name[: name.length]
-                    offset += named.size
-        strangers = self._drain("strangers", Stranger, StrangersOf)
-        found.strangers = {Stranger._make(key): StrangersOf._make(value) for key, value in strangers}
-        found.budgets = {int(key[0]): Charged._make(value) for key, value in self._drain("budgets", Number, Charged)}
-        found.epoll_watches = {key[0]: value[0] for key, value in self._drain("epolls", Word, Signed)}
-        found.connections = {Port._make(key): value[0] for key, value in self._drain("ports", Port, Number)}
-        found.peers = {PeerOf._make(key): value[0] for key, value in self._drain("peers", PeerOf, Number)}
-        found.ranges = [OwnRange._make(key) for key, _ in self._drain("ranges", OwnRange, Number)]
+            take(piece)
+        found.strangers = dict(self._drain("strangers", Stranger, StrangersOf))
+        found.budgets = {key: charged for (key,), charged in self._drain("budgets", Number, Charged)}
+        found.epoll_watches = {uid: watches for (uid,), (watches,) in self._drain("epolls", Word, Signed)}
+        found.connections = {port: number for port, (number,) in self._drain("ports", Port, Number)}
+        found.peers = {peer: number for peer, (number,) in self._drain("peers", PeerOf, Number)}
+        found.ranges = [range_ for range_, _ in self._drain("ranges", OwnRange, Number)]
         return found
 
-    def _drain(
-        self, name: str, key: records.Record, value: records.Record
-    ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    def _drain(self, name: str, key: type[K], value: type[V]) -> Iterator[tuple[K, V]]:
         one, other = layout(key), layout(value)
         for keys, values in self._object.drain(name, one.size, other.size):
-            yield from zip(one.iter_unpack(keys), other.iter_unpack(values), strict=True)
+            yield from zip(
+                map(makes(key), one.iter_unpack(keys)), map(makes(value), other.iter_unpack(values)), strict=True
+            )
 
     def _teach(self) -> None:
         """Learn by what operations the kinds are known, and how many references a lone descriptor shows."""

@@ -4,9 +4,9 @@
 """
 
 import struct
-from collections.abc import Iterator
-from functools import cache
-from typing import Annotated, NamedTuple, get_args, get_type_hints
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Annotated, NamedTuple, TypeVar, get_args, get_type_hints
 
 from auditor.kernel import outside
 from auditor.model import Kind
@@ -97,7 +97,7 @@ class Task(NamedTuple):
         cgroups: its css_set: tasks with the same one are in the same cgroups.
         soft: RLIMIT_NOFILE.
         netns: inode of the network namespace; 0 when it was given back.
-        time_wait: references to the buckets of that namespace: one more than there are.
+        mounts: inode of the mount namespace; 0 when it was given back.
         ports_low: its first ephemeral port.
         ports_high: the last one; 0 where the kernel does not say.
     """
@@ -114,7 +114,7 @@ class Task(NamedTuple):
     threads: u32
     euid: u32
     netns: u32
-    time_wait: s32
+    mounts: u32
     time_wait_max: s32
     thread: u32
     ports_low: u16
@@ -286,8 +286,9 @@ class Word(NamedTuple):
     value: u32
 
 
-Record = type[tuple[object, ...]]
-_IN_C: dict[Record, str] = {
+Record = tuple[object, ...]
+R = TypeVar("R", bound=Record)
+_IN_C: dict[type[Record], str] = {
     Settings: "settings",
     Task: "task",
     Sums: "sums",
@@ -304,9 +305,14 @@ _IN_C: dict[Record, str] = {
 
 
 @cache
-def layout(record: Record) -> struct.Struct:
+def layout(record: type[Record]) -> struct.Struct:
     """Return how a record is unpacked. Arrays come as bytes."""
     return struct.Struct("=" + "".join(_format(*one) for _, one in _fields(record)))
+
+
+def makes(record: type[R]) -> Callable[[Record], R]:
+    """Return what makes a record of what its `layout` unpacked: `_make`, without a look at how many figures there are."""
+    return partial(tuple.__new__, record)
 
 
 def figures(packed: bytes) -> tuple[int, ...]:
@@ -333,7 +339,7 @@ def header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _in_c(record: Record, name: str) -> Iterator[str]:
+def _in_c(record: type[Record], name: str) -> Iterator[str]:
     yield f"struct {name} {{"
     for field, (kind, many) in _fields(record):
         yield f"\t{kind} {field}{f'[{many}]' if many > 1 else ''};"
@@ -341,7 +347,7 @@ def _in_c(record: Record, name: str) -> Iterator[str]:
     yield f'_Static_assert(sizeof(struct {name}) == {layout(record).size}, "{name} has holes");'
 
 
-def _fields(record: Record) -> Iterator[tuple[str, tuple[str, int]]]:
+def _fields(record: type[Record]) -> Iterator[tuple[str, tuple[str, int]]]:
     for name, hint in get_type_hints(record, include_extras=True).items():
         _, kind, many = get_args(hint)
         yield name, (kind, many)

@@ -78,7 +78,6 @@ struct ns_common {
 	unsigned int inum;
 } KERNEL_TYPE;
 struct inet_timewait_death_row {
-	refcount_t tw_refcount;
 	int sysctl_max_tw_buckets;
 } KERNEL_TYPE;
 struct netns_ipv4 {
@@ -120,7 +119,11 @@ struct pid {
 	unsigned int level;
 	struct upid numbers[1];
 } KERNEL_TYPE;
+struct mnt_namespace {
+	struct ns_common ns;
+} KERNEL_TYPE;
 struct nsproxy {
+	struct mnt_namespace *mnt_ns;
 	struct net *net_ns;
 } KERNEL_TYPE;
 
@@ -443,14 +446,13 @@ int tasks(struct bpf_iter__task *ctx)
 		struct net *net = namespaces->net_ns;
 
 		one.netns = net->ns.inum;
-		if (bpf_core_field_exists(net->ipv4.tcp_death_row.tw_refcount)) {
+		one.mounts = namespaces->mnt_ns->ns.inum;
+		if (bpf_core_field_exists(net->ipv4.tcp_death_row.sysctl_max_tw_buckets)) {
 			one.flags |= WITH_TIME_WAIT;
-			one.time_wait = net->ipv4.tcp_death_row.tw_refcount.refs.counter;
 			one.time_wait_max = net->ipv4.tcp_death_row.sysctl_max_tw_buckets;
 		}
+		read_ports(net, &one);
 	}
-	if (namespaces)
-		read_ports(namespaces->net_ns, &one);
 	__builtin_memcpy(one.command, leader->comm, sizeof(one.command));
 	bpf_seq_write(ctx->meta->seq, &one, sizeof(one));
 	return 0;

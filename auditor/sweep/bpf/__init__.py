@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from auditor.kernel.bpf import records
-from auditor.kernel.bpf.programs import Descriptors, Programs
+from auditor.kernel.bpf.descriptors import Descriptors
+from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.bpf.records import Port, Task
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeFacts, NodeSample

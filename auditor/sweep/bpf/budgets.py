@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from auditor.kernel.bpf.programs import Descriptors
+from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.kernel.procfs import fdinfo
 from auditor.kernel.root import ProcRoot

@@ -2,13 +2,14 @@
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from operator import itemgetter
 
 from auditor.kernel.bpf import records
-from auditor.kernel.bpf.programs import Descriptors
-from auditor.kernel.bpf.records import Held, Port
+from auditor.kernel.bpf.descriptors import Descriptors
+from auditor.kernel.bpf.records import Held, PeerOf, Port
 from auditor.kernel.diag import short_address, unix_name, written
 from auditor.model import (
     BudgetHolding,
@@ -175,12 +176,11 @@ class Holdings:
     def _peers(self) -> Mapping[tuple[int, int], tuple[Peer, ...]]:
         """Return whom the sockets of each process and state are connected to."""
         keepers = self._table.keepers
-        ends: defaultdict[tuple[int, int], dict[tuple[bytes, int], int]] = defaultdict(dict)
-        for one, number in self._seen.peers.items():
-            row = keepers.get(one.pid)
+        ends: defaultdict[tuple[int, int], list[tuple[PeerOf, int]]] = defaultdict(list)
+        for end, number in self._seen.peers.items():
+            row = keepers.get(end.pid)
             if row is not None:
-                met, end = ends[row.pid, one.state], (short_address(one.family, one.address), one.port)
-                met[end] = met.get(end, 0) + number
+                ends[row.pid, end.state].append((end, number))
         return {key: _most(met) for key, met in ends.items()}
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
@@ -293,9 +293,21 @@ def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
     return tuple((state, STATES.get(state, TcpState.CLOSE), number) for state, number in figures if number)
 
 
-def _most(met: Mapping[tuple[bytes, int], int]) -> tuple[Peer, ...]:
-    ends = sorted(met.items(), key=lambda item: -item[1])[:_PEERS_MAX] if len(met) > 1 else met.items()
-    return tuple([Peer(written(address), port or None, number) for (address, port), number in ends])
+def _most(met: Sequence[tuple[PeerOf, int]]) -> tuple[Peer, ...]:
+    if len(met) == 1:  # as it is with most
+        ((end, number),) = met
+        return (_peer(short_address(end.family, end.address), end.port, number),)
+    several: dict[tuple[bytes, int], int] = {}
+    for one, number in met:  # IPv4, and the same written as IPv6
+        key = short_address(one.family, one.address), one.port
+        several[key] = several.get(key, 0) + number
+    ends = sorted(several.items(), key=itemgetter(1), reverse=True)[:_PEERS_MAX]
+    return tuple([_peer(address, port, number) for (address, port), number in ends])
+
+
+@lru_cache(maxsize=2048)
+def _peer(address: bytes, port: int, number: int) -> Peer:
+    return Peer(written(address), port or None, number)
 
 
 def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:

@@ -4,15 +4,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 
 from auditor.kernel.bpf import records
-from auditor.kernel.bpf.programs import Descriptors
+from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.bpf.records import Task
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
 from auditor.kernel.procfs import cgroup, stat
 from auditor.kernel.root import ProcRoot
-from auditor.model import UNLIMITED, Gap, Kind, Limit
+from auditor.model import UNLIMITED, Gap, Kind
 from auditor.sweep import processes
 from auditor.sweep.losses import Losses
 from auditor.sweep.processes import Row
@@ -53,20 +54,17 @@ class Table:
         cgroups: dict[int, processes.Cgroups] = {}
         keepers: dict[int, Row] = {}
         # Those that are ending come last: others of the same cgroups show where they are.
-        for task in sorted(self._answering(found), key=lambda one: one.flags & records.EXITING):
-            row = _row(task)
-            if row.kernel_thread:
-                self.by_pid[row.pid] = row
+        for task in sorted(self._answering(found), key=_is_ending):
+            if task.flags & records.KTHREAD:
+                self.by_pid[task.number] = _kernel_thread(task)
                 continue
+            row = _row(task)
             self._place(row, task, cgroups)
             counted = sums.get(task.pid)
             if counted is None and task.files and not self._is_there(row):
                 self.losses.vanished += 1
                 continue
-            if task.flags & records.WITH_TIME_WAIT and task.netns:
-                self.time_wait_max[task.netns] = task.time_wait_max
-            if task.ports_high and task.netns:
-                self.ports[task.netns] = (task.ports_low, task.ports_high)
+            self._learn(task)
             self.by_pid[row.pid] = row
             keeper = keepers.setdefault(task.files, row) if task.files else row
             if keeper is not row:
@@ -76,6 +74,15 @@ class Table:
             row.fds = counted.fds if counted else 0
             row.kinds = _kinds(counted.kinds) if counted else {}
         self.losses.vanished += len({one.pid for one in seen.sums} - {task.pid for task in found})
+
+    def _learn(self, task: Task) -> None:
+        """Take over what it says of its network namespace."""
+        if not task.netns or task.netns in self.ports:
+            return
+        if task.flags & records.WITH_TIME_WAIT:
+            self.time_wait_max[task.netns] = task.time_wait_max
+        if task.ports_high:
+            self.ports[task.netns] = (task.ports_low, task.ports_high)
 
     def _answering(self, found: Iterable[Task]) -> Iterator[Task]:
         """Choose one task for each process: the leader, or a thread that outlives it. Oldest first, then by number."""
@@ -148,33 +155,37 @@ class Table:
             yield Gap("thread-tables", detail, self._other_tables)
 
 
-def _by_age(task: Task) -> tuple[int, int, bool, int]:
-    return task.start, task.number, task.pid != task.tgid, task.pid
+_by_age = attrgetter("start", "number", "flags", "pid")  # of one process the leader is first: `THREAD` is not set
 
 
-def _row(task: Task) -> Row:
+def _is_ending(task: Task) -> int:
+    return task.flags & records.EXITING
+
+
+def _kernel_thread(task: Task) -> Row:
     return Row(
-        pid=task.number,
-        start=task.start // _TICK,
-        command=_command(task.command),
-        threads=task.threads,
-        kernel_thread=bool(task.flags & records.KTHREAD),
-        task=f"task/{task.thread}/" if task.flags & records.THREAD else "",
+        task.number,
+        task.start // _TICK,
+        _command(task.command),
+        task.threads,
+        kernel_thread=True,
         task_id=task.thread,
-        uid=None if task.flags & records.KTHREAD else task.euid,
-        netns=None if task.flags & records.KTHREAD else task.netns or None,
-        soft_limit=_limit(task.soft, task),
-        hard_limit=_limit(task.hard, task),
         fds=0,
         table_pid=task.number,
         kinds={},
     )
 
 
-def _limit(figure: int, task: Task) -> Limit:
-    if task.flags & records.KTHREAD:
-        return None
-    return UNLIMITED if figure == _INFINITE else figure
+def _row(task: Task) -> Row:
+    number, soft, hard = task.number, task.soft, task.hard
+    row = Row(number, task.start // _TICK, _command(task.command), task.threads, False)  # noqa: FBT003 - by position: there are many
+    if task.flags & records.THREAD:
+        row.task = f"task/{task.thread}/"
+    row.task_id, row.table_pid = task.thread, number
+    row.uid, row.netns, row.mounts = task.euid, task.netns or None, task.mounts
+    row.soft_limit = UNLIMITED if soft == _INFINITE else soft
+    row.hard_limit = UNLIMITED if hard == _INFINITE else hard
+    return row
 
 
 @lru_cache(maxsize=2048)
