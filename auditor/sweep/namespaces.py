@@ -1,5 +1,6 @@
 """Which network namespace each process is in, also where the kernel refuses to say it outright."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from auditor.kernel.errors import Denied, KernelError
@@ -7,6 +8,8 @@ from auditor.kernel.procfs import sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.sweep.losses import Losses
 from auditor.sweep.processes import Row
+
+_ASKED = 4  # members of a namespace, for the first may have ended
 
 
 def complete(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> None:
@@ -19,13 +22,17 @@ def complete(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> None:
     if not refused:
         return
     names: dict[int, int] = {}
-    others = iter({row.netns: row for row in rows if row.netns is not None}.items())  # looked at as far as is needed
+    members = defaultdict(list)
+    for row in rows:
+        if row.netns is not None:
+            members[row.netns].append(row)
+    others = iter(members.items())  # looked at as far as is needed
     for row in refused:
         file = _file(root, row)
         while file is not None and file not in names and (other := next(others, None)):
-            inode, member = other
-            shown = _file(root, member)
-            if inode is not None and shown is not None:
+            inode, several = other
+            shown = next(filter(None, (_file(root, member) for member in several[:_ASKED])), None)
+            if shown is not None:
                 names[shown] = inode
         row.netns = names.get(file) if file is not None else None
         if row.netns is None:

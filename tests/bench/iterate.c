@@ -28,9 +28,9 @@ typedef __s64 s64;
 
 #define MANY(array) (sizeof(array) / sizeof(*(array)))
 
-static const char *maps[] = {"peers", "budgets", "epolls", "strangers", "ports", "ranges"};
+static const char *maps[] = {"peers", "budgets", "epolls", "strangers", "ports", "ranges", "tables"};
 static char piece[32768];
-static struct port ports[16384];
+static struct port ports[PORTS_MAX];
 static u64 none[MANY(ports)];
 static u32 listening;
 

@@ -14,6 +14,7 @@ from truth.starting import Start
 
 from auditor.kernel.bpf import libbpf
 from auditor.kernel.bpf.programs import Programs
+from auditor.kernel.bpf.records import PORTS_MAX
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample
 from auditor.sweep import SweepError
@@ -201,6 +202,20 @@ def test_nothing_stays_open_and_loading_again_and_again_leaks_nothing() -> None:
         loaded.tasks()
         loaded.close()
     assert os.listdir("/proc/self/fd") == before
+
+
+def test_more_listeners_than_their_connections_are_counted_of(start: Start) -> None:
+    many = PORTS_MAX + 100
+    truth = start("many_listeners", many)
+    source = Source(ProcRoot(), load=Programs)
+    for _ in range(2):  # the first sweep asks for the ports that it saw
+        sample = source.sweep()
+        assert sample.source == "bpf", source.trouble
+    source.close()
+    found = [one for one in sample.listeners or () if one.netns == truth["netns"]]
+    assert len(found) == many
+    assert 0 < sum(one.connections is None for one in found) < many
+    assert "listener-connections" in {gap.id for gap in sample.gaps}
 
 
 def test_a_table_that_grows_between_passes_breaks_no_sum(start: Start) -> None:

@@ -82,7 +82,7 @@ def test_a_leader_that_ended_before_its_threads_still_holds_descriptors(start: S
     assert sum(leader.kinds.values()) == truth["fds"]
     assert leader.private_descriptions is not None
     assert (row(sample, truth["zombie"]).fds, row(sample, truth["zombie"]).kinds) == (0, {})
-    assert [group.holders for group in sample.sockets if group.netns == truth["netns"]] == [(leader.pid,)]
+    assert {group.holders for group in sample.sockets if group.netns == truth["netns"]} == {(leader.pid,)}
 
 
 def test_processes_that_die_meanwhile_break_no_sum(start: Start) -> None:

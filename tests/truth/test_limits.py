@@ -238,6 +238,10 @@ def test_a_full_queue_of_every_kind(start: Start, uid: str) -> None:
         assert (one.protocol, one.address, one.queue, one.backlog, one.percent) == (protocol, address, 3, 2, 100), name
     assert found[truth["shared"]].connections == 6, "two sockets of one address are one listener"
     assert (found[truth["shared"]].drops or 0) > 0
+    if "multipath" in truth:
+        full = found[truth["multipath"]]
+        assert (full.protocol, full.queue, full.backlog) == ("mptcp", 3, 2)
+        assert (full.drops or 0) >= 5, "as its first subflow counts them"
     scopes = {finding.scope for finding in findings(assessment, "listen-backlog")}
     assert scopes >= {
         f"pod {uid} [::1]:{truth['six']}",

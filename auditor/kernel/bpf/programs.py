@@ -68,9 +68,9 @@ class Programs:
         """Visit every descriptor.
 
         Args:
-            ports: where connections are counted.
+            ports: where connections are counted, `PORTS_MAX` of them at most.
             epolls: whether to tell of each epoll instance.
-            egress: whether to count every connection to an address outside by its other end.
+            egress: whether to count every connection that was begun to an address outside by its other end.
         """
         self._tell(epolls=epolls, egress=egress)
         asked = [layout(Port).pack(*port) for port in ports]
@@ -85,6 +85,8 @@ class Programs:
         found.connections = {port: number for port, (number,) in self._drain("ports", Port, Number)}
         found.peers = {peer: number for peer, (number,) in self._drain("peers", PeerOf, Number)}
         found.ranges = [range_ for range_, _ in self._drain("ranges", OwnRange, Number)]
+        for _ in self._drain("tables", Number, Number):
+            pass
         return found
 
     def _drain(self, name: str, key: type[K], value: type[V]) -> Iterator[tuple[K, V]]:

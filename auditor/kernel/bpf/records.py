@@ -26,7 +26,13 @@ MUCH_QUEUED = 16_384
 """Bytes in the queues of a TCP socket that make it worth watching whether they ever move."""
 
 PEERS_MAX = 32_768
-"""Other ends of connections that are told apart, of each process."""
+"""Other ends of connections that are told apart, of all processes together."""
+
+PORTS_MAX = 16_384
+"""Ports that are listened on whose connections are counted."""
+
+TABLES_MAX = 65_536
+"""Descriptor tables that are told apart; the connections of more are counted once for each task that shows them."""
 
 CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} | {
     "KINDS": len(KINDS),
@@ -42,6 +48,8 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "QUEUES": 16,
     "MUCH_QUEUED": MUCH_QUEUED,
     "PEERS_MAX": PEERS_MAX,
+    "PORTS_MAX": PORTS_MAX,
+    "TABLES_MAX": TABLES_MAX,
     "SUMS": 1,
     "HELD": 2,
     "NAMED": 3,

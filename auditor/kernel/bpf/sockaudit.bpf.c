@@ -22,6 +22,7 @@ typedef __s64 s64;
 
 #define KERNEL_TYPE __attribute__((preserve_access_index))
 
+#define EEXIST 17
 #define AF_UNIX 1
 #define AF_INET 2
 #define AF_INET6 10
@@ -328,10 +329,19 @@ struct {
 	__type(value, struct strangers_of);
 } strangers SEC(".maps");
 
+// Descriptor tables whose connections are counted, by the task that was shown first: others may have the same one.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TABLES_MAX);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, u64);
+	__type(value, u64);
+} tables SEC(".maps");
+
 // Established connections of each port that is listened on; the reader puts the ports there.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, PORTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct port);
 	__type(value, u64);
@@ -633,7 +643,8 @@ static __always_inline void describe_listener(struct held *one, struct sock *sk)
 		queued_at = BPF_CORE_READ((struct mptcp_sock *)sk, first); // its connections wait at its first subflow
 	one->queue = BPF_CORE_READ(queued_at, sk_ack_backlog);
 	one->backlog = BPF_CORE_READ(queued_at, sk_max_ack_backlog);
-	one->drops = drops_of(sk);
+	if (bpf_core_field_exists(sk->sk_drops))
+		one->drops = BPF_CORE_READ(queued_at, sk_drops.counter);
 	describe_address(one, sk);
 }
 
@@ -748,14 +759,17 @@ static __always_inline u32 goes_out(struct held *one, struct sock *sk)
 	return IPV6_IS_OUTSIDE(first);
 }
 
+// Whether another task has shown the same table.
+u32 counted_before;
+
 static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every)
 {
 	struct port local = { .netns = one->netns, .number = one->port, .family = one->family };
 	u64 *established = bpf_map_lookup_elem(&ports, &local), weight = 1;
 
-	if (one->state == TCP_ESTABLISHED && established)
+	if (one->state == TCP_ESTABLISHED && established && !counted_before)
 		*established += 1;
-	if (one->state == TCP_ESTABLISHED && !every) {
+	if (one->state == TCP_ESTABLISHED && (!every || established)) { // of those that others began a sample is enough
 		// Ephemeral ports come in steps of two, one after the other.
 		u16 ports_xor = one->port ^ __builtin_bswap16(sk->__sk_common.skc_dport);
 
@@ -895,6 +909,9 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		if (namespaces)
 			current.netns = namespaces->net_ns->ns.inum;
 		__builtin_memset(recent, 0, sizeof(recent));
+		u64 table = (u64)task->files, shown_by = task->pid;
+
+		counted_before = bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
 		summing = 1;
 	}
 	if (one.flags & SHARED)

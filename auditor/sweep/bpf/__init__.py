@@ -110,7 +110,8 @@ def sweep(
             *unknown_budgets,
             *unseen_cgroups,
             *table.gaps(),
-            *(_uncounted(one_pass.seen, network) if snat_ports else ()),
+            *_uncounted(one_pass.seen),
+            *(_uncounted_egress(one_pass.seen, network) if snat_ports else ()),
         ),
     )
 
@@ -121,10 +122,16 @@ def _judged_still(gaps: Iterable[Gap]) -> Iterator[Gap]:
         yield replace(gap, limits=gap.limits - OF_DESCRIPTORS)
 
 
-def _uncounted(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
+def _uncounted(seen: Descriptors) -> Iterator[Gap]:
+    if len(seen.connections) >= records.PORTS_MAX:
+        detail = f"connections at other ports than {records.PORTS_MAX:,} of those that are listened on are not counted"
+        yield Gap("listener-connections", detail)
+
+
+def _uncounted_egress(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
     yield from egress.gaps(network, through_descriptors=True)
     if len(seen.peers) >= records.PEERS_MAX:
-        detail = f"connections to other ends than the first {records.PEERS_MAX:,} of each process are not counted"
+        detail = f"connections to other ends than the first {records.PEERS_MAX:,} are not counted"
         yield Gap("egress-ends", detail, limits=frozenset({"snat-ports"}))
 
 
@@ -140,11 +147,7 @@ class _Pass:
         own = len(os.listdir("/proc/self/fd")) - 1
         before = programs.tasks()
         seen = programs.descriptors(memory.ports or (), epolls=memory.epolls, egress=egress)
-        ports = frozenset(
-            Port(one.netns, one.port, one.family)
-            for one in seen.held
-            if one.flags & records.LISTENS and one.socket == records.TCP
-        )
+        ports = _asked(seen)
         epolls = budgets.epolls_wanted(seen, facts)
         if (memory.ports is None and ports) or (epolls and not memory.epolls):
             del seen  # two at once would be the most memory that is ever needed
@@ -157,6 +160,16 @@ class _Pass:
             tasks = list({(one.pid, one.start): one for one in (*programs.tasks(), *before)}.values())
         _prove(tasks, seen, own)
         return cls(tasks, seen)
+
+
+def _asked(seen: Descriptors) -> frozenset[Port]:
+    """Return the ports to count the connections of at the next pass, or some of them where there are too many."""
+    ports = {
+        Port(one.netns, one.port, one.family)
+        for one in seen.held
+        if one.flags & records.LISTENS and one.socket == records.TCP
+    }
+    return frozenset(ports if len(ports) <= records.PORTS_MAX else sorted(ports)[: records.PORTS_MAX])
 
 
 def _prove(tasks: Iterable[Task], seen: Descriptors, expected: int) -> None:

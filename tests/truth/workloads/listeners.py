@@ -28,6 +28,16 @@ def connect(to: socket.socket, many: int, family: int = socket.AF_INET) -> list[
     return [socket.create_connection((address, to.getsockname()[1])) for _ in range(many)]
 
 
+def try_in_vain(to: socket.socket) -> None:
+    """Have clients dropped, who try again."""
+    for _ in range(LATE):
+        late = socket.socket()
+        late.settimeout(0)
+        with suppress(BlockingIOError):
+            late.connect(to.getsockname())
+        kept.append(late)
+
+
 proto.close_inherited()
 proto.enter_pod(sys.argv[1])
 inode = proto.enter_own_netns()
@@ -37,12 +47,7 @@ accepted = [busy.accept()[0] for _ in range(ACCEPTED)]
 waiting = int(sys.argv[2])
 kept += connect(busy, waiting)
 if waiting > BACKLOG:
-    for _ in range(LATE):  # the kernel drops what follows, and they try again
-        late = socket.socket()
-        late.settimeout(0)
-        with suppress(BlockingIOError):
-            late.connect(busy.getsockname())
-        kept.append(late)
+    try_in_vain(busy)
 idle = listener(socket.AF_INET6, "::", backlog=100)
 rows = {"busy": busy.getsockname()[1], "idle": idle.getsockname()[1]}
 with suppress(OSError):
@@ -76,7 +81,12 @@ if sys.argv[3:] == ["all"]:
             kept.append(socket.socket(socket.AF_UNIX))
             kept[-1].connect(path)
     kept += shared
-    full = {"six": six.getsockname()[1], "dual": dual.getsockname()[1], "shared": 7777, "path": local}
+    with suppress(OSError):
+        many = listener(socket.AF_INET, "127.0.0.1", IPPROTO_MPTCP, 2)
+        kept += [many, *connect(many, 3)]
+        full["multipath"] = many.getsockname()[1]
+        try_in_vain(many)
+    full |= {"six": six.getsockname()[1], "dual": dual.getsockname()[1], "shared": 7777, "path": local}
     full["abstract"] = f"@{abstract[1:]}"
 deaf = socket.socket(type=socket.SOCK_DGRAM)
 deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2304)
@@ -86,12 +96,7 @@ proto.ready(
     netns=inode, accepted=ACCEPTED, waiting=waiting, backlog=BACKLOG, deaf=deaf.getsockname()[1], **rows, **full
 )
 for _line in sys.stdin:
-    for _ in range(LATE):
-        late = socket.socket()
-        late.settimeout(0)
-        with suppress(BlockingIOError):
-            late.connect(busy.getsockname())
-        kept.append(late)
+    try_in_vain(busy)
     for _ in range(100):
         speaker.sendto(bytes(500), deaf.getsockname())
     sys.stdout.write("tried\n")
