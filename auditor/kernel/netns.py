@@ -52,18 +52,21 @@ def visit(
     Returns:
         A visit for each target, and the CPU seconds that they took in another thread.
     """
-    ordered = sorted(targets, key=lambda target: target[0] != own)
-    if all(inode == own for inode, _ in ordered):
-        return [_visit_one(inode, paths, work, at_home=True) for inode, paths in ordered], 0.0
-    visits: list[Visit[T]] = []
+    home: list[tuple[int, Iterable[str]]] = []
+    abroad: list[tuple[int, Iterable[str]]] = []
+    for target in targets:
+        (home if target[0] == own else abroad).append(target)
+    visits = [_visit_one(inode, paths, work, at_home=True) for inode, paths in home]
+    if not abroad:
+        return visits, 0.0
     seconds = 0.0
     crash: BaseException | None = None
 
     def tour() -> None:
         nonlocal seconds, crash
         try:
-            for inode, paths in ordered:
-                visits.append(_visit_one(inode, paths, work, at_home=inode == own))
+            for inode, paths in abroad:
+                visits.append(_visit_one(inode, paths, work, at_home=False))
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             crash = error
         seconds = time.thread_time()
@@ -72,7 +75,7 @@ def visit(
     try:
         thread.start()
     except RuntimeError as error:  # the node, or the own cgroup, is out of pids
-        return [Visit(inode, None, Malformed(str(error))) for inode, _ in ordered], 0.0
+        return [*visits, *(Visit(inode, None, Malformed(str(error))) for inode, _ in abroad)], 0.0
     thread.join()
     if crash is not None:
         raise crash

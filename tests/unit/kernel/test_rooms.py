@@ -302,6 +302,7 @@ def test_no_thread_to_spare_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
+    monkeypatch.setattr(netns, "own_inode", lambda: 1)  # so that every namespace is another's
     sample = sweep(ProcRoot())
     assert not any(one.dumped for one in sample.netns)
     (gap,) = (gap for gap in sample.gaps if gap.id == "netns-sockets")
