@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
+from auditor.kernel.root import filesystem_magic
 
 CLONE_NEWNET = 0x40000000
+NSFS_MAGIC = 0x6E736673
 
 T = TypeVar("T")
 
@@ -95,20 +97,36 @@ def _enter(inode: int, paths: Iterable[str]) -> None:
     error: KernelError = Gone("no process is left in the network namespace")
     for path in paths:
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            fd = _open(inode, path)
         except PermissionError:
             error = Denied(path)
             continue
         except OSError:
             continue
+        if fd is None:  # the pid was reused, the process moved on, or something else was mounted there since
+            continue
         try:
-            if os.fstat(fd).st_ino != inode:  # the pid was reused, or the process moved on
-                continue
             _setns(fd)
         finally:
             os.close(fd)
         return
     raise error
+
+
+def _open(inode: int, path: str) -> int | None:
+    """Open a namespace, and nothing else.
+
+    Any user may mount what he likes where his own mounts say that a namespace is. To open a FIFO is to wait for who
+    writes into it, and to open a device may set something off: O_PATH finds out what is there without opening it.
+    """
+    found = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    try:
+        door = f"/proc/self/fd/{found}"  # leads to what was found, whatever is at the path by now
+        if os.fstat(found).st_ino != inode or filesystem_magic(door) != NSFS_MAGIC:
+            return None
+        return os.open(door, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    finally:
+        os.close(found)
 
 
 def _setns(fd: int) -> None:

@@ -156,7 +156,7 @@ class ProcRoot:
     @cached_property
     def mounted(self) -> bool:
         """Whether a running kernel is behind it (statfs says PROC_SUPER_MAGIC): processes end, inodes mean something."""
-        return _filesystem_magic(self.path) == PROC_SUPER_MAGIC
+        return filesystem_magic(self.path) == PROC_SUPER_MAGIC
 
     @cached_property
     def live(self) -> bool:
@@ -202,7 +202,7 @@ class ProcRoot:
             return sorted(pid for pid in numbers if 0 < pid <= MAXIMUM_PID)
 
 
-def _filesystem_magic(path: str) -> int | None:
+def filesystem_magic(path: str) -> int | None:
     """Return f_type of statfs(2), which `os.statvfs` leaves out; `None` when the path cannot be reached."""
     buffer = ctypes.create_string_buffer(256)
     libc = ctypes.CDLL(None, use_errno=True)

@@ -75,6 +75,14 @@ def test_a_namespace_that_only_a_mount_keeps_is_read_as_well(start: Start, where
     assert (group.state, group.holders, group.count) == (TcpState.TIME_WAIT, (), truth["time_wait"])
 
 
+@pytest.mark.timeout(60)  # else it waits for somebody to write
+def test_what_is_mounted_over_a_namespace_is_not_opened(start: Start) -> None:
+    truth = start("pinned_netns", "covered")
+    sample = sweep(ProcRoot())
+    assert truth["netns"] not in {netns.inode for netns in sample.netns}
+    assert "pinned-netns" in {gap.id for gap in sample.gaps}, "and it is said"
+
+
 def test_a_namespace_without_sockets_is_known_to_have_none(start: Start) -> None:
     truth = start("empty_netns")
     sample = sweep(ProcRoot())

@@ -1,4 +1,7 @@
-"""A network namespace that a mount keeps alive after its last process, with TIME_WAIT sockets in it."""
+"""A network namespace that a mount keeps alive after its last process, with TIME_WAIT sockets in it.
+
+`private`: in a mount namespace of its own. `covered`: there as well, and a FIFO is mounted over it.
+"""
 
 import os
 import socket
@@ -11,7 +14,7 @@ MS_BIND, MNT_DETACH, TIME_WAIT = 4096, 2, 5
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 0x40000
 
 proto.close_inherited()
-if sys.argv[1:] == ["private"]:  # as a runtime does whose unit has mounts of its own
+if sys.argv[1] != "shared":  # as a runtime does whose unit has mounts of its own
     proto.checked(proto.libc.unshare(CLONE_NEWNS))
     proto.checked(proto.libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
 anchor, path = tempfile.mkstemp(prefix="netns-")
@@ -37,8 +40,14 @@ if not child:
 try:
     netns = int(os.read(up, 32))
     os.waitpid(child, 0)
+    if sys.argv[1] == "covered":
+        os.mkfifo(f"{path}.fifo")
+        proto.checked(proto.libc.mount(f"{path}.fifo".encode(), path.encode(), None, MS_BIND, None))
+        os.unlink(f"{path}.fifo")
     proto.ready(netns=netns, time_wait=TIME_WAIT)
     proto.wait()
 finally:
+    if sys.argv[1] == "covered":
+        proto.libc.umount2(path.encode(), MNT_DETACH)
     proto.libc.umount2(path.encode(), MNT_DETACH)
     os.unlink(path)
