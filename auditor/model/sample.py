@@ -159,7 +159,7 @@ class Flows:
 
     Attributes:
         sampled: how many were looked at.
-        ends: who began them, who answers, and how many there are; the most frequent.
+        ends: who began them, who answers, and how many there are.
         destinations: whom they were meant for (address, port, "tcp", "udp" or the number) and how many.
         states: of TCP, and the names of other protocols.
     """

@@ -17,7 +17,7 @@ LEAST_SHARE = 0.5
 
 _SAMPLE = 16_384  # a share of 10 % is right to half a point
 _PATIENCE_SECONDS = 300.0  # for which a sample is as good as a new one
-_ENDS_MAX, _DESTINATIONS_MAX = 500, 5
+_DESTINATIONS_MAX = 5
 _PROTOCOLS = {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp", socket.IPPROTO_ICMP: "icmp"}
 
 
@@ -40,14 +40,15 @@ def look(netns: int, memory: Memory, losses: Losses) -> Flows | None:
 
 
 def summed(rows: Iterable[Flow]) -> Flows:
-    """Count them by who, whom and how."""
+    """Count them by who, whom and how. All ends are kept: a pod with very many peers has each of them once or twice."""
     rows = [row for row in rows if row.source and row.answering]
-    ends = Counter((row.source, row.answering) for row in rows)
+    names = {address: written(address) for row in rows for address in (row.source, row.answering)}
+    ends = Counter((names[row.source], names[row.answering]) for row in rows)
     destinations = Counter((row.destination, row.port, row.protocol) for row in rows)
     states = Counter(_state(row) for row in rows)
     return Flows(
         sampled=len(rows),
-        ends=tuple((written(one), written(other), number) for (one, other), number in ends.most_common(_ENDS_MAX)),
+        ends=tuple((one, other, number) for (one, other), number in ends.items()),
         destinations=tuple(
             (written(address), port, _protocol(protocol), number)
             for (address, port, protocol), number in destinations.most_common(_DESTINATIONS_MAX)

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, cgroup, in_pod, process, sample
 
 from auditor.attribute import attribute
+from auditor.kernel.conntrack import Flow
 from auditor.model import (
     BudgetHolding,
     Kind,
@@ -22,6 +23,7 @@ from auditor.model import (
     TcpState,
     UserBudget,
 )
+from auditor.sweep import flows
 
 A, B = Owner(OwnerKind.POD, POD_A), Owner(OwnerKind.POD, POD_B)
 HOST = Owner(OwnerKind.HOST)
@@ -123,6 +125,24 @@ def test_an_inotify_instance_shared_over_fork_counts_once_for_its_owner() -> Non
     user = next(one for one in attribute(sample(processes, budgets=(budget,)), {}).users if one.uid == 10001)
     assert user.takers == {A: 3, B: 1}
     assert user.members == {A, B}
+
+
+def test_tracked_connections_of_a_pod_with_very_many_peers_are_all_its_own() -> None:
+    def flow(source: int, answering: int) -> Flow:
+        return Flow(source.to_bytes(4, "big"), bytes(4), 443, answering.to_bytes(4, "big"), 6, 3)
+
+    pod, other, peers = 0x0A000005, 0x0A000006, 0x5DB80000
+    to_many = [flow(pod, peers + number) for number in range(7000)]
+    from_many = [flow(peers + number, pod) for number in range(2000)]
+    found = flows.summed([*to_many, *from_many, *[flow(other, peers)] * 1000])
+    space = Netns(HOST_NETNS, conntrack=200_000, conntrack_max=262_144, flows=found)
+    names = {
+        POD_A: PodIdentity("shop", "crawler", POD_A, addresses=("10.0.0.5",)),
+        POD_B: PodIdentity("shop", "cart", POD_B, addresses=("10.0.0.6",)),
+    }
+    processes = [process(1, in_pod(POD_A)), process(2, in_pod(POD_B))]
+    (netns,) = attribute(sample(processes, netns=(space,)), names).netns
+    assert netns.trackers == {A: 180_000, B: 20_000}
 
 
 def test_names_come_from_the_directory_and_a_missing_one_is_a_gap() -> None:
