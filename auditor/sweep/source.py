@@ -45,6 +45,7 @@ class Source:
         self._snat_ports = snat_ports
         self._memory = Memory()
         self._programs: Programs | None = None
+        self._confined = False
         self._tried: float | None = None
 
     def sweep(self, cpu_seconds: float | None = None) -> NodeSample:
@@ -64,10 +65,10 @@ class Source:
             try:
                 sample = self._by_bpf(cpu_seconds)
             except (KernelError, bpf.UnprovenError) as error:
-                self.trouble = str(error)
-                if isinstance(error, Denied):
-                    self.trouble = f"CAP_BPF and CAP_PERFMON are needed ({error})"
-                self.close()
+                self.trouble = _reason(error)
+                self._memory.ports = None  # which may be what was too much
+                if not self._confined:
+                    self.close()
             else:
                 self.trouble = None
                 return sample
@@ -77,6 +78,8 @@ class Source:
 
     def confine(self) -> str | None:
         """Load the programs, and give up every capability of this thread: reading goes on without.
+
+        From then on the programs are kept whatever happens, for nobody may load them again.
 
         Returns:
             The one that this kernel asks for at each read (before Linux 5.19), and that is kept; `None` if there is none.
@@ -92,10 +95,11 @@ class Source:
                 except KernelError:
                     kept = "CAP_BPF"
         except KernelError as error:
-            self.trouble = str(error)
+            self.trouble = _reason(error)
             self.close()
         which = [capabilities.CAP_BPF] if kept else []
         capabilities.limit_to(which, which)
+        self._confined = True
         return kept
 
     def close(self) -> None:
@@ -105,8 +109,10 @@ class Source:
             self._programs = None
 
     def _due(self) -> bool:
-        """Whether to try: what failed once is not tried at every sweep."""
-        if self._programs or self._wanted == "bpf" or self._tried is None:
+        """Whether to try: what failed once is not tried at every sweep, and loading not without a right to it."""
+        if self._confined and self._programs is None:
+            return False
+        if self.trouble is None or self._wanted == "bpf" or self._tried is None:
             return True
         return time.monotonic() - self._tried >= RETRY_SECONDS
 
@@ -114,6 +120,8 @@ class Source:
         self._tried = time.monotonic()
         if self._programs is None:
             self._programs = self._load()
+        elif self.trouble:  # a pass that failed may have left something in the maps, which would be counted again
+            self._programs.empty()
         return bpf.sweep(
             self._root, self._programs, cpu_seconds=cpu_seconds, memory=self._memory, snat_ports=self._snat_ports
         )
@@ -121,3 +129,7 @@ class Source:
     def _fall_back(self, cpu_seconds: float | None, reason: str) -> NodeSample:
         sample = by_procfs(self._root, cpu_seconds=cpu_seconds, memory=self._memory, snat_ports=self._snat_ports)
         return replace(sample, reason=reason)
+
+
+def _reason(error: Exception) -> str:
+    return f"CAP_BPF and CAP_PERFMON are needed ({error})" if isinstance(error, Denied) else str(error)

@@ -99,13 +99,25 @@ def test_both_sources_agree(start: Start, uid: str, workload: str) -> None:
 
 CONFINED = """
 import sys
+from auditor.kernel.errors import Malformed
 from auditor.kernel.root import ProcRoot
 from auditor.sweep import SweepError
-from auditor.sweep.source import Source
+from auditor.sweep.source import RETRY_SECONDS, Source
 source = Source(ProcRoot(), sys.argv[1])
+
+def fail(*arguments, **options):
+    del source._programs.descriptors
+    raise Malformed("map ports: Argument list too long")
+
 try:
-    if sys.argv[2] == "confine":
+    if sys.argv[2] in ("confine", "fail once"):
         print(source.confine())
+    if sys.argv[2] == "fail once":
+        source._programs.descriptors = fail
+        for _ in range(2):
+            sample = source.sweep()
+            print(sample.source, sample.reason, sep=": ")
+        source._tried = -RETRY_SECONDS
     sample = source.sweep()
     print(sample.source, sample.reason, sep=": ")
 except SweepError as error:
@@ -133,6 +145,40 @@ def test_after_loading_no_capability_is_left_and_reading_goes_on() -> None:
     assert source.startswith("bpf: ")
     left = {line.split()[0]: int(line.split()[1], 16) for line in status if line.startswith(("CapEff", "CapPrm"))}
     assert set(left.values()) == ({0} if kept == "None" else {1 << 39})
+
+
+def test_where_nobody_may_load_them_again_the_programs_are_kept_and_tried_later() -> None:
+    _, first, second, third, *_ = confined(",+bpf,+perfmon", "auto", "fail once")
+    assert first == "procfs: BPF cannot be used: map ports: Argument list too long"
+    assert second == first, "not tried at every sweep"
+    assert third.startswith("bpf: ")
+
+
+def test_programs_that_could_not_be_loaded_before_say_what_was_missing_then() -> None:
+    assert confined(",+bpf", "auto", "confine")[1].startswith(
+        "procfs: BPF cannot be used: CAP_BPF and CAP_PERFMON are needed"
+    )
+
+
+def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    truth = start("tcp", 2)
+    loaded = Programs()
+
+    def peers() -> Counter[int]:
+        found = Counter[int]()
+        for one, number in loaded.descriptors().peers.items():
+            found[one.state] += number if one.pid == truth["pid"] else 0
+        return found
+
+    before = peers()
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded, "_drain", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            loaded.descriptors()
+    loaded.empty()
+    assert peers() == before
+    assert before.total()
+    loaded.close()
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,15 @@ K = TypeVar("K", bound=records.Record)
 V = TypeVar("V", bound=records.Record)
 
 BTF = "/sys/kernel/btf/vmlinux"
+_MAPS: tuple[tuple[str, type[records.Record], type[records.Record]], ...] = (
+    ("strangers", Stranger, StrangersOf),
+    ("budgets", Number, Charged),
+    ("epolls", Word, Signed),
+    ("ports", Port, Number),
+    ("peers", PeerOf, Number),
+    ("ranges", OwnRange, Number),
+    ("tables", Number, Number),
+)
 
 
 class Programs:
@@ -58,6 +67,11 @@ class Programs:
     def close(self) -> None:
         """Let go of them."""
         self._object.close()
+
+    def empty(self) -> None:
+        """Throw away what is in the maps."""
+        for name, key, value in _MAPS:
+            self._throw_away(name, key, value)
 
     def tasks(self) -> list[Task]:
         """List the processes that show in the reader's PID namespace, and threads with a table of their own."""
@@ -85,8 +99,7 @@ class Programs:
         found.connections = {port: number for port, (number,) in self._drain("ports", Port, Number)}
         found.peers = {peer: number for peer, (number,) in self._drain("peers", PeerOf, Number)}
         found.ranges = [range_ for range_, _ in self._drain("ranges", OwnRange, Number)]
-        for _ in self._drain("tables", Number, Number):
-            pass
+        self._throw_away("tables", Number, Number)
         return found
 
     def _drain(self, name: str, key: type[K], value: type[V]) -> Iterator[tuple[K, V]]:
@@ -95,6 +108,10 @@ class Programs:
             yield from zip(
                 map(makes(key), one.iter_unpack(keys)), map(makes(value), other.iter_unpack(values)), strict=True
             )
+
+    def _throw_away(self, name: str, key: type[records.Record], value: type[records.Record]) -> None:
+        for _ in self._object.drain(name, layout(key).size, layout(value).size):
+            pass
 
     def _teach(self) -> None:
         """Learn by what operations the kinds are known, and how many references a lone descriptor shows."""
