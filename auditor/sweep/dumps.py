@@ -11,7 +11,7 @@ from auditor.kernel.procfs import mountinfo, netstat, sockstat
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
-from auditor.model import Gap, Netns, PortUse
+from auditor.model import Gap, Limit, Netns, PortUse
 from auditor.sweep import flows
 from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
@@ -188,7 +188,7 @@ def _overflows(
     overflows = {}
     for inode, counter in counters.items():
         maximum = inside[inode].time_wait_max if inode in inside else None
-        if counter is None or maximum is None or counter.time_wait < _NEARLY_FULL * maximum:
+        if counter is None or not isinstance(maximum, int) or counter.time_wait < _NEARLY_FULL * maximum:
             continue
         for row in members.get(inode, ())[:_DOORS]:
             try:
@@ -202,12 +202,12 @@ def _overflows(
     return overflows
 
 
-def _tracked(inside: Mapping[int, Dump]) -> Iterator[tuple[int, int, int | None]]:
+def _tracked(inside: Mapping[int, Dump]) -> Iterator[tuple[int, int, Limit]]:
     """Yield the entries of each namespace and their maximum, which is the same in all and does not show in all."""
-    maximum = next((dump.conntrack[1] for dump in inside.values() if dump.conntrack and dump.conntrack[1]), None)
-    for inode, dump in inside.items():
-        if dump.conntrack:
-            yield inode, dump.conntrack[0], dump.conntrack[1] or maximum
+    found = [(inode, *dump.conntrack) for inode, dump in inside.items() if dump.conntrack]
+    shown = next((maximum for _, _, maximum in found if maximum is not None), None)
+    for inode, entries, maximum in found:
+        yield inode, entries, shown if maximum is None else maximum
 
 
 def _remainders(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from auditor.kernel import conntrack
 from auditor.kernel.conntrack import STATES, Flow
 from auditor.kernel.diag import written
-from auditor.model import Flows
+from auditor.model import Flows, Limit
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory
 
@@ -21,9 +21,9 @@ _DESTINATIONS_MAX = 5
 _PROTOCOLS = {socket.IPPROTO_TCP: "tcp", socket.IPPROTO_UDP: "udp", socket.IPPROTO_ICMP: "icmp"}
 
 
-def near(entries: int | None, maximum: int | None) -> bool:
+def near(entries: int | None, maximum: Limit) -> bool:
     """Whether a table is full enough to look into it."""
-    return entries is not None and maximum is not None and entries >= LEAST_SHARE * maximum
+    return entries is not None and isinstance(maximum, int) and entries >= LEAST_SHARE * maximum
 
 
 def look(netns: int, memory: Memory, losses: Losses) -> Flows | None:

@@ -16,16 +16,15 @@ from auditor.kernel.procfs import net_stat, port_range, sysctl
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
-from auditor.model import Flows, PortUse, TcpState
+from auditor.model import Flows, Limit, PortUse, TcpState
 from auditor.sweep import flows, pools, ports
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import End, Memory, Sockets, TcpDump
 from auditor.sweep.pools import Pools
 
-_TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
-_CONNTRACK, _CONNTRACK_MAX = "net/netfilter/nf_conntrack_count", "net/netfilter/nf_conntrack_max"
+_CONNTRACK = "net/netfilter/nf_conntrack_count"
 
-Conntrack = tuple[int, int | None]
+Conntrack = tuple[int, Limit]
 """Entries and their maximum."""
 
 
@@ -47,7 +46,7 @@ class Dump:
         ports: what takes the most of them.
     """
 
-    time_wait_max: int | None = None
+    time_wait_max: Limit = None
     conntrack: Conntrack | None = None
     flows: Flows | None = None
     tcp: TcpDump | None = None
@@ -79,7 +78,7 @@ class Seen:
 
     tcp: int
     udp: int
-    time_wait_max: int | None
+    time_wait_max: Limit
     ports: tuple[int, int] | None = None
     own_ports: tuple[tuple[int, int], ...] = ()
 
@@ -95,7 +94,7 @@ class Seen:
 class Sysctls(NamedTuple):
     """What /proc/sys/net says in a namespace."""
 
-    time_wait_max: int | None = None
+    time_wait_max: Limit = None
     conntrack: Conntrack | None = None
     pools: Pools = Pools()
     range: PortRange | None = None
@@ -306,7 +305,7 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
     try:
         with root.top() as top:
             return Sysctls(
-                losses.attempt(_TIME_WAIT_MAX, lambda: sysctl.read_number(top, _TIME_WAIT_MAX)),
+                losses.attempt(sysctl.TIME_WAIT_MAX, lambda: sysctl.read_time_wait_max(top)),
                 _conntrack(root, top, losses),
                 pools.read(root, top, pools.network(task), losses) if task else Pools(),
                 losses.attempt(port_range.RANGE, lambda: port_range.read(top)),
@@ -319,7 +318,7 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
 def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack | None:
     """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show."""
     try:
-        return sysctl.read_number(top, _CONNTRACK), sysctl.read_number(top, _CONNTRACK_MAX)
+        return sysctl.read_number(top, _CONNTRACK), sysctl.read_conntrack_max(top)
     except (Absent, Denied, Malformed) as error:
         if root.live and isinstance(error, Absent):
             return _conntrack_without_sysctl(top, losses)

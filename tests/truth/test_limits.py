@@ -14,7 +14,7 @@ from truth.auditing import audit, findings, pod, readings, sysctl
 from truth.starting import Start
 
 from auditor.evaluate import Policy
-from auditor.model import PodIdentity, Severity
+from auditor.model import UNLIMITED, PodIdentity, Severity
 
 
 def test_aio(start: Start, uid: str) -> None:
@@ -180,6 +180,16 @@ def test_time_wait_of_a_namespace(start: Start, uid: str) -> None:
     assert (finding.rule, finding.severity, finding.subject.owner) == ("TimeWaitHigh", Severity.WARNING, pod(uid))
     assert (finding.used, finding.maximum) == (truth["buckets"], maximum)
     assert "net.ipv4.tcp_max_tw_buckets=16384 in the pod's network namespace" in finding.remedy
+
+
+def test_a_namespaces_own_maximum_below_zero_is_none(start: Start, uid: str) -> None:
+    truth = start("tcp", 1, uid)
+    lower = "echo -1 > /proc/sys/net/ipv4/tcp_max_tw_buckets"
+    subprocess.run(["nsenter", "--target", str(truth["pid"]), "--net", "sh", "-c", lower], check=True)
+    usage, assessment = audit(sweeps=2)
+    (reading,) = (one for one in readings(assessment, "time-wait") if one.subject.owner == pod(uid))
+    assert (reading.used, reading.maximum, reading.percent) == (truth["buckets"], UNLIMITED, None)
+    assert "malformed" not in {gap.id for gap in usage.gaps}
 
 
 def test_inotify_watches_in_a_pool_that_is_full(start: Start, uid: str, source: str) -> None:

@@ -1,10 +1,12 @@
-"""/proc/sys files of a single number, and fs.file-nr (Documentation/admin-guide/sysctl)."""
+"""/proc/sys files of a single number, and what some figures mean (Documentation/admin-guide/sysctl)."""
 
 from auditor.kernel.errors import Malformed
 from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory
 from auditor.model import UNLIMITED, Unlimited
 from auditor.model.words import bounded, clean
+
+TIME_WAIT_MAX = "net/ipv4/tcp_max_tw_buckets"
 
 _LONG_MAX = (1 << 63) - 1
 # file-max is an unsigned long whose default on recent hosts is LONG_MAX; a few below it mean the same.
@@ -37,6 +39,27 @@ def parse_numbers(data: bytes, many: int) -> tuple[int, ...]:
     if len(texts) != many:
         raise Malformed("sysctl")
     return tuple(map(parse_number, texts))
+
+
+def read_time_wait_max(top: ProcDirectory) -> int | Unlimited:
+    """Read net.ipv4.tcp_max_tw_buckets of the reading thread's namespace, which may be set to any int there."""
+    data = top.read(f"sys/{TIME_WAIT_MAX}").strip()
+    figure = parse_number(data.removeprefix(b"-"))
+    return time_wait_max(-figure if data.startswith(b"-") else figure)
+
+
+def time_wait_max(figure: int) -> int | Unlimited:
+    """Say what the figure allows.
+
+    The kernel compares without a sign (`inet_twsk_alloc`), so that one below zero is never reached. (Before Linux 5.18
+    it compared with a sign, and no connection of such a namespace waits: there is none to be counted either.)
+    """
+    return figure if figure >= 0 else UNLIMITED
+
+
+def read_conntrack_max(top: ProcDirectory) -> int | Unlimited:
+    """Read net.netfilter.nf_conntrack_max. To the kernel 0 is no limit (`__nf_conntrack_alloc`)."""
+    return read_number(top, "net/netfilter/nf_conntrack_max") or UNLIMITED
 
 
 def read_file_max(top: ProcDirectory) -> int | Unlimited:

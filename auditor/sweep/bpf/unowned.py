@@ -7,6 +7,7 @@ from auditor.kernel import protocol
 from auditor.kernel.bpf.records import OwnRange
 from auditor.kernel.diag import written
 from auditor.kernel.errors import Gone, KernelError
+from auditor.kernel.procfs import sysctl
 from auditor.kernel.root import ProcRoot
 from auditor.model import Listener, SocketGroup, TcpState
 from auditor.sweep.bpf.holdings import STATES
@@ -36,7 +37,7 @@ def seen(groups: Iterable[SocketGroup], table: Table, ranges: Iterable[OwnRange]
         inode: Seen(
             tcp[inode],
             udp[inode],
-            table.time_wait_max.get(inode),
+            sysctl.time_wait_max(table.time_wait_max[inode]) if inode in table.time_wait_max else None,
             table.ports.get(inode),
             tuple(own[inode]) if inode in own else (),
         )

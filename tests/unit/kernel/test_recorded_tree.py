@@ -86,6 +86,15 @@ def test_sockets_whose_protocol_no_kernel_tells_are_not_called_anything(tree: Pa
     assert (group.protocol, group.state, group.holders, group.count) == ("unknown", None, (1, 40), 1)
 
 
+def test_maxima_by_which_the_kernel_means_none(tree: Path) -> None:
+    (tree / "sys/net/ipv4/tcp_max_tw_buckets").write_text("-1\n")
+    (tree / "sys/net/netfilter/nf_conntrack_max").write_text("0\n")
+    sample = taken(tree)
+    (netns,) = sample.netns
+    assert (netns.time_wait_max, netns.conntrack, netns.conntrack_max) == (UNLIMITED, 31_022, UNLIMITED)
+    assert "malformed" not in gaps(sample)
+
+
 FILES = [
     ("40/limits", "process-fds"),
     ("40/status", "inotify-instances"),

@@ -16,8 +16,8 @@ from auditor.kernel.procfs import fdinfo, net_stat, sysctl
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
-from auditor.model import Kind, Listener, NodeFacts, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, sweep, users
+from auditor.model import UNLIMITED, Kind, Listener, NodeFacts, SocketGroup, TcpState
+from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, users
 from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
@@ -215,6 +215,9 @@ def test_without_the_sysctls_connections_are_counted_all_the_same(monkeypatch: p
     found = {1: Dump(conntrack=(7, 100)), 2: Dump(conntrack=(42, None)), 3: Dump()}
     rooms = list(Dumps(dict.fromkeys(found), found, (), 0.0).netns())
     assert [(one.conntrack, one.conntrack_max) for one in rooms] == [(7, 100), (42, 100), (None, None)]
+    found[1] = Dump(conntrack=(7, UNLIMITED))
+    rooms = list(Dumps(dict.fromkeys(found), found, (), 0.0).netns())
+    assert [one.conntrack_max for one in rooms] == [UNLIMITED, UNLIMITED, None]
 
 
 def test_a_long_file_of_watches_is_counted_in_pieces_while_the_budget_lasts(tmp_path: Path) -> None:
