@@ -202,6 +202,14 @@ class ProcRoot:
             return sorted(pid for pid in numbers if 0 < pid <= MAXIMUM_PID)
 
 
+def in_initial_pid_namespace() -> bool:
+    """Whether the reader is; false where /proc is not mounted to tell."""
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino == PROC_PID_INIT_INO
+    except OSError:
+        return False
+
+
 def filesystem_magic(path: str) -> int | None:
     """Return f_type of statfs(2), which `os.statvfs` leaves out; `None` when the path cannot be reached."""
     buffer = ctypes.create_string_buffer(256)

@@ -36,6 +36,11 @@ _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
         "processes whose network namespace is unknown: CAP_SYS_PTRACE shows it",
         OF_NAMESPACES,
     ),
+    "kernel/pid_max": (
+        "pid-max",
+        "kernel.pid_max of the machine does not show in another PID namespace: hostPID, or docker run --pid=host, shows it",
+        frozenset({"pids"}),
+    ),
 }
 _LIMITS = {
     "stat": OF_DESCRIPTORS | {"process-fds"},

@@ -1,9 +1,13 @@
 """What is seen with fewer rights, and what is said of the rest."""
 
 import base64
+import os
 import pickle
+import subprocess
+import sys
 
 import pytest
+from truth.auditing import sysctl
 from truth.starting import Start
 
 from auditor.kernel.procfs.fd import size_is_count
@@ -76,3 +80,22 @@ def test_another_pid_namespaces_procfs_is_read_but_its_pids_are_not_compared(sta
     assert "open-descriptions" in {gap.id for gap in sample.gaps}
     (budget,) = (budget for budget in sample.budgets if budget.pool == "inotify-instances")
     assert budget.used == 1
+
+
+NESTED = """
+from auditor.kernel.root import ProcRoot
+from auditor.sweep import sweep
+sample = sweep(ProcRoot())
+print(sample.facts.pid_max, *(gap.id for gap in sample.gaps if "pids" in gap.limits))
+"""
+
+
+@pytest.mark.parametrize("mount", [[], ["--mount-proc"]], ids=["the host's proc", "its own proc"])
+def test_in_a_pid_namespace_of_its_own_the_machines_maximum_does_not_show(mount: list[str]) -> None:
+    """Since Linux 6.14, where the file shows that of the reader's namespace by whatever mount."""
+    command = ["unshare", "--pid", "--fork", *mount, sys.executable, "-c", NESTED]
+    maximum, *gaps = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    release = tuple(map(int, os.uname().release.split(".")[:2]))
+    shown = ("None", ["pid-max"]) if release >= (6, 14) else (str(sysctl("kernel/pid_max")), [])
+    assert (maximum, [gap for gap in gaps if gap != "cgroup-tasks"]) == shown
+    assert sweep(ProcRoot()).facts.pid_max == sysctl("kernel/pid_max")

@@ -20,10 +20,10 @@ if not first:
     for _ in range(8):
         os.open("/dev/null", os.O_RDONLY)
     proto.checked(proto.libc.inotify_init1(0))
-    os.write(done, b".")
-    os.close(done)
+    os.close(done)  # which is what tells: then nothing else is open
     while True:
         signal.pause()
+os.close(down)
 os.read(up, 1)
 proto.ready(root=f"/proc/{first}/root/proc", kinds={"pipe": 2, "device": 8, "inotify": 1}, stderr=1)
 proto.wait()
