@@ -13,7 +13,7 @@ from auditor.kernel.bpf.records import Port
 from auditor.kernel.diag import InetRow
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
-from auditor.model import BudgetHolding, Flows, Gap, PortUse, SocketGroup, TcpState
+from auditor.model import Flows, Gap, PortUse, SocketGroup, TcpState
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -118,6 +118,25 @@ class _Namespace:
         return self.dump.ports is not None and self.dump.age < _REST * self.dump.seconds
 
 
+Watcher = tuple[int, int, int]
+"""An inotify or epoll instance: a process that holds it, when that began, and by which descriptor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watches:
+    """Watches of one budget.
+
+    Attributes:
+        total: as the kernel counts them.
+        of: each instance that is charged to it.
+        at: when they were counted one by one, in seconds of the monotonic clock.
+    """
+
+    total: int
+    of: Mapping[Watcher, int]
+    at: float
+
+
 @dataclass(slots=True)
 class Memory:
     """Carried from sweep to sweep. Holds numbers and words, nothing that would keep a process or a namespace alive.
@@ -130,7 +149,7 @@ class Memory:
         tracking: namespaces that track many of them.
         flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
-        watching: by what is watched with and whose budget it is, how many watches there were and who had them.
+        watching: by what is watched with and whose budget it is, what was counted.
     """
 
     _tables: dict[int, _Table] = field(default_factory=dict)
@@ -143,7 +162,7 @@ class Memory:
     tracks: bool = False
     tracking: frozenset[int] = frozenset()
     ranges: dict[int, PortRange] = field(default_factory=dict)
-    watching: dict[tuple[bytes, int], tuple[int, tuple[BudgetHolding, ...]]] = field(default_factory=dict)
+    watching: Mapping[tuple[bytes, int], Watches] = field(default_factory=dict)
 
     def remember_tracking(self, inodes: Iterable[int]) -> None:
         """Remember which namespaces track so many connections that they are worth a look, and forget the others."""

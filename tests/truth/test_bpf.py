@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from truth.auditing import audit, pod, readings
 from truth.sources import programs, sweep
-from truth.starting import Start
+from truth.starting import Start, workload
 
 from auditor.kernel.bpf import libbpf
 from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.bpf.records import PORTS_MAX
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample
-from auditor.sweep import SweepError
+from auditor.sweep import Memory, SweepError
 from auditor.sweep import sweep as by_procfs
 from auditor.sweep.source import RETRY_SECONDS, Source
 
@@ -50,6 +50,23 @@ def test_user_namespaces_charge_who_made_them(start: Start) -> None:
 def test_the_effective_user_is_charged(start: Start, uid: str) -> None:
     start("user", 54_325, 7, uid)
     assert shares(54_325) == (7, {pod(uid): 7})
+
+
+def test_who_began_anew_is_told_from_who_ended_with_as_many_watches(start: Start, uid: str) -> None:
+    user, memory = 54_326, Memory()
+    start("user", user, 1, uid)  # the kernel goes on counting in the same place
+    for _ in range(2):
+        with workload("watches", uid, user, 50, 20, 1) as truth:
+            sample = sweep(ProcRoot(), memory=memory)
+            (budget,) = (one for one in sample.budgets if (one.pool, one.uid) == ("inotify-watches", user))
+            assert budget.used == 50
+            watchers = {one.holders: one.count for one in budget.holders if one.count}
+            assert watchers == {tuple(sorted((truth["pid"], truth["child"]))): 50}
+            again = sweep(ProcRoot(), memory=memory)
+            assert budget in again.budgets, "and remembered while they live"
+    sweep(ProcRoot(), memory=memory)
+    remembered = {pid for watches in memory.watching.values() for pid, _, _ in watches.of}
+    assert not remembered & {truth["pid"], truth["child"]}, "and then forgotten"
 
 
 def test_a_server_that_forks_counts_each_description_once(start: Start) -> None:
@@ -101,7 +118,7 @@ CONFINED = """
 import sys
 from auditor.kernel.errors import Malformed
 from auditor.kernel.root import ProcRoot
-from auditor.sweep import SweepError
+from auditor.sweep import Memory, SweepError
 from auditor.sweep.source import RETRY_SECONDS, Source
 source = Source(ProcRoot(), sys.argv[1])
 

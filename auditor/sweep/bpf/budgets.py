@@ -1,8 +1,9 @@
 """Pools that the kernel keeps per user, from its own counters: inotify's exact, epoll's but for some dozens a CPU."""
 
+import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 
 from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
@@ -12,12 +13,13 @@ from auditor.model import BudgetHolding, Gap, NodeFacts, UserBudget, percent
 from auditor.sweep.bpf.holdings import Holders, Holdings, Instance
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Memory
+from auditor.sweep.memory import Memory, Watcher, Watches
 
 _NEVER_BINDS = (1 << 31) - 1  # what a user namespace is given; the one above it binds
 _INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, include/linux/proc_ns.h
 _NEAR_PERCENT = 25
 _FEW = 2_000  # watches that may be counted one by one in any case
+_PATIENCE_SECONDS = 300.0  # for which they are not counted again while the same instances have as many
 
 
 def epolls_wanted(seen: Descriptors, facts: NodeFacts) -> bool:
@@ -28,16 +30,18 @@ def epolls_wanted(seen: Descriptors, facts: NodeFacts) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads who watches. The kernel takes 3 us for each watch, so what did not change is not counted again."""
+    """Reads who watches, once. The kernel takes 3 us for each watch, so what did not change is not counted again."""
 
     root: ProcRoot
     losses: Losses
     budget: Budget
     memory: Memory
+    _counted: dict[tuple[bytes, int], Watches] = field(default_factory=dict)
 
     def take(self, held: Holdings, facts: NodeFacts) -> tuple[list[UserBudget], list[Gap]]:
         """Return all pools, and a gap for what this kernel does not show."""
         found = [*self._inotify(held), *self._epoll(held, facts)]
+        self.memory.watching = self._counted
         unknown = sum(not one.charged_to for one in held.instances if one.inotify)
         detail = "inotify instances whose budget this kernel does not show"
         limits = frozenset({"inotify-instances", "inotify-watches"})
@@ -78,24 +82,36 @@ class Reader:
             yield UserBudget("epoll-watches", uid, max(0, number, counted), maximum, exact=False, holders=holders)
 
     def _watching(
-        self, key: int, total: int, maximum: object, instances: Iterable[Instance], word: bytes
+        self, key: int, total: int, maximum: object, instances: Collection[Instance], word: bytes
     ) -> tuple[BudgetHolding, ...]:
         """Count the watches of each instance; nothing where that would cost more than it is worth."""
         near = isinstance(maximum, int) and total * 100 >= _NEAR_PERCENT * maximum
         if not near and total > _FEW:
             return ()
-        known = self.memory.watching.get((word, key))
-        if known and known[0] == total:
-            return known[1]
+        watches = self._known(key, total, instances, word) or self._read(total, instances, word)
+        if watches is None:
+            return ()
+        self._counted[word, key] = watches
         counts: Counter[Holders] = Counter()
+        for one in instances:
+            counts[one.holders] += watches.of[_watcher(one)]
+        return _written_down(counts)
+
+    def _known(self, key: int, total: int, instances: Iterable[Instance], word: bytes) -> Watches | None:
+        """Return what was counted before, if these very instances have as many: a program that began anew has others."""
+        known = self.memory.watching.get((word, key))
+        if known is None or known.total != total or time.monotonic() - known.at >= _PATIENCE_SECONDS:
+            return None
+        return known if known.of.keys() == {_watcher(one) for one in instances} else None
+
+    def _read(self, total: int, instances: Iterable[Instance], word: bytes) -> Watches | None:
+        numbers: dict[Watcher, int] = {}
         for one in instances:
             number = self._lines(one, word)
             if number is None:
-                return ()
-            counts[one.holders] += number
-        found = _written_down(counts)
-        self.memory.watching[word, key] = (total, found)
-        return found
+                return None
+            numbers[_watcher(one)] = number
+        return Watches(total, numbers, time.monotonic())
 
     def _lines(self, one: Instance, word: bytes) -> int | None:
         try:
@@ -106,6 +122,10 @@ class Reader:
         except (Denied, Malformed) as error:
             self.losses.count("fdinfo", error, one.pid)
             return None
+
+
+def _watcher(one: Instance) -> Watcher:
+    return one.pid, one.start, one.fd
 
 
 def _written_down(counts: Mapping[Holders, int]) -> tuple[BudgetHolding, ...]:

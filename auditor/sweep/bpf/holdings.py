@@ -40,12 +40,14 @@ class Instance:
 
     Attributes:
         pid: one who holds it.
+        start: when that process began.
         fd: by which descriptor.
         uid: whose epoll watches it counts among.
         charged_to: keys of the budgets of inotify that it counts among, the user's own first.
     """
 
     pid: int
+    start: int
     fd: int
     holders: Holders
     inotify: bool
@@ -265,6 +267,7 @@ class Holdings:
         return [
             Instance(
                 self._table.keepers[one.pid].pid,
+                self._table.keepers[one.pid].start,
                 one.fd,
                 self.holders(one.file),
                 one.kind == _INOTIFY,
