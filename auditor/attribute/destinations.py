@@ -1,10 +1,10 @@
 """Where connections go, and whose they are."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from auditor.attribute.cgroup import HOST
-from auditor.model import EgressUsage, NodeSample, Owner, PortUsage
+from auditor.model import EgressUsage, NodeSample, Owner, PortUsage, SocketGroup
 
 _DESTINATIONS_MAX = 5
 
@@ -13,13 +13,17 @@ def ports_by_destination(
     sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]
 ) -> Iterator[PortUsage]:
     """Name who has connections to each destination, going by the peers of what each process holds."""
+    asked = {use.netns for use in sample.ports if use.address is not None}
+    groups: defaultdict[int | None, list[SocketGroup]] = defaultdict(list)
+    for group in sample.sockets if asked else ():  # there may be very many, and many uses
+        if group.netns in asked and group.peers:
+            groups[group.netns].append(group)
     for use in sample.ports:
         takers: Counter[Owner] = Counter()
-        for group in sample.sockets if use.address is not None else ():
-            if group.netns == use.netns and group.peers:
-                number = sum(one.count for one in group.peers if (one.address, one.port) == (use.address, use.port))
-                for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if number else ():
-                    takers[owner] += number
+        for group in groups[use.netns] if use.address is not None else ():
+            number = sum(one.count for one in group.peers if (one.address, one.port) == (use.address, use.port))
+            for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if number else ():
+                takers[owner] += number
         yield PortUsage(
             use, answers_for.get(use.netns, HOST.owner), is_host=use.netns == sample.host_netns, takers=takers
         )

@@ -257,7 +257,7 @@ def _assumed(
         if inode in ranges and reaches(counter, ranges[inode]):  # it is asked where they went
             continue
         if counter.time_wait and spent + each > spare.seconds:
-            assumed[inode] = TcpDump.of_mini_sockets(counter.time_wait)
+            assumed[inode] = TcpDump(Sockets(), {}, mini_sockets=counter.time_wait)
         elif counter.time_wait:
             spent += each
     return assumed

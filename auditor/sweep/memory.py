@@ -13,7 +13,7 @@ from auditor.kernel.bpf.records import Port
 from auditor.kernel.diag import InetRow
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
-from auditor.model import Flows, Gap, PortUse, SocketGroup, TcpState
+from auditor.model import Flows, Gap, PortUse, SocketGroup
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -81,6 +81,7 @@ class TcpDump:
         at: when, in seconds of the monotonic clock; `None` where none was needed.
         ports: where the most ephemeral ports went; `None` where nobody asked.
         queueing: sockets with much in their queues.
+        mini_sockets: that were counted and not listed.
     """
 
     sockets: Sockets
@@ -89,11 +90,7 @@ class TcpDump:
     at: float | None = None
     ports: tuple[PortUse, ...] | None = None
     queueing: tuple[InetRow, ...] = ()
-
-    @classmethod
-    def of_mini_sockets(cls, number: int) -> "TcpDump":
-        """Take mini-sockets as TIME_WAIT, which most are; FIN_WAIT2 is among them."""
-        return cls(Sockets.of((int(TcpState.TIME_WAIT), 0, 0) for _ in range(number)), {})
+    mini_sockets: int = 0
 
     @property
     def age(self) -> float:

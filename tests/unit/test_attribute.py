@@ -1,4 +1,6 @@
 from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -6,6 +8,7 @@ from hypothesis import strategies as st
 from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, cgroup, in_pod, process, sample
 
 from auditor.attribute import attribute
+from auditor.attribute.destinations import ports_by_destination
 from auditor.kernel.conntrack import Flow
 from auditor.model import (
     BudgetHolding,
@@ -15,7 +18,9 @@ from auditor.model import (
     Owner,
     OwnerKind,
     OwnerUsage,
+    Peer,
     PodIdentity,
+    PortUse,
     Process,
     SharedDescriptions,
     SocketGroup,
@@ -143,6 +148,28 @@ def test_tracked_connections_of_a_pod_with_very_many_peers_are_all_its_own() -> 
     processes = [process(1, in_pod(POD_A)), process(2, in_pod(POD_B))]
     (netns,) = attribute(sample(processes, netns=(space,)), names).netns
     assert netns.trackers == {A: 180_000, B: 20_000}
+
+
+class Passes(tuple[SocketGroup, ...]):
+    """Counts how often it is gone through."""
+
+    __slots__ = ()
+    number = 0
+
+    def __iter__(self) -> Iterator[SocketGroup]:
+        Passes.number += 1
+        return super().__iter__()
+
+
+def test_sockets_are_gone_through_once_however_many_destinations_are_asked_for() -> None:
+    groups = [
+        SocketGroup(netns, "tcp", TcpState.ESTABLISHED, (1,), 9, 0, (Peer("10.9.9.9", 443, netns),)) for netns in (5, 6)
+    ]
+    uses = [PortUse(netns, "tcp", 8, 10, "10.0.0.1", "10.9.9.9", port) for netns in (5, 6) for port in (443, 80)]
+    seen = replace(sample([process(1, in_pod(POD_A))]), sockets=Passes(groups), ports=tuple(uses))
+    found = list(ports_by_destination(seen, {1: A}, {5: A, 6: B}))
+    assert [one.takers for one in found] == [{A: 5}, {}, {A: 6}, {}]
+    assert Passes.number == 1
 
 
 def test_names_come_from_the_directory_and_a_missing_one_is_a_gap() -> None:

@@ -73,7 +73,8 @@ def take(
 def _of_dump(
     inode: int, dump: Dump, held: Mapping[tuple[int | None, TcpState | None], int], *, unseen: bool
 ) -> Iterator[SocketGroup]:
-    alone: Counter[int] = Counter()
+    # Mini-sockets that were not told apart count as TIME_WAIT, which most are; FIN_WAIT2 is among them.
+    alone = Counter({int(TcpState.TIME_WAIT): dump.tcp.mini_sockets if dump.tcp else 0})
     others: Counter[int] = Counter()
     waiting: Counter[int] = Counter()
     for state, socket_inode, queued in dump.tcp.sockets if dump.tcp else ():
@@ -82,7 +83,7 @@ def _of_dump(
         else:
             alone[state] += 1
             waiting[state] += queued
-    for state, number in alone.items():
+    for state, number in (+alone).items():
         yield SocketGroup(inode, "tcp", STATES.get(state, TcpState.CLOSE), (), number, waiting[state])
     for state, number in others.items():
         name = STATES.get(state, TcpState.CLOSE)

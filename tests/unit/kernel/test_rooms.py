@@ -19,12 +19,13 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Kind, Listener, NodeFacts, SocketGroup, TcpState
 from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, users
 from auditor.sweep import listeners as room_of_listeners
+from auditor.sweep.bpf import unowned
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
 from auditor.sweep.dumps import Dumps
-from auditor.sweep.inside import Dump
+from auditor.sweep.inside import Dump, Seen
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Memory, Sockets, TcpDump
+from auditor.sweep.memory import Memory, Sockets, Spare, TcpDump
 from auditor.sweep.processes import Row, take
 
 
@@ -139,6 +140,16 @@ def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
         SocketGroup(1, "tcp", TcpState.CLOSE, (5,), 1),
         SocketGroup(1, "udp", None, (), 1, 9),
     }
+
+
+def test_mini_sockets_that_are_not_told_apart_are_counted_and_not_listed_one_by_one() -> None:
+    memory = Memory()
+    memory.keep_namespaces({9: 1}, {9: TcpDump(Sockets(), {}, seconds=1.0, at=0.0)})  # so much a dump takes
+    seen, counter = Seen(3, 0, 1 << 18), Sockstat(tcp=3, udp=0, udplite=0, time_wait=1 << 18)
+    (dump,) = dumps._assumed({1: seen}, {1: counter}, (), Spare(memory, 0.5), {}).values()
+    assert len(dump.sockets) == 0
+    inside = Dumps({1: counter}, {1: Dump(tcp=dump, udp=Sockets())}, (), 0.0)
+    assert list(unowned.take((), inside, set(), memory)) == [SocketGroup(1, "tcp", TcpState.TIME_WAIT, (), 1 << 18)]
 
 
 def test_a_socket_that_nobody_names_is_told() -> None:
