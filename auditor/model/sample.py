@@ -1,7 +1,7 @@
 """NodeSample: the facts of one moment, as the kernel states them. No owners, no judgement.
 
-Both sources (procfs, and later BPF iterators) return this. Where a thing is held by several processes it stands once,
-with all of its holders, so that every later sum can count it once for each owner and once for the node.
+Both sources (procfs, and BPF iterators) return this. Where a thing is held by several processes it stands once, with all
+of its holders, so that every later sum can count it once for each owner and once for the node.
 """
 
 from collections.abc import Iterable, Mapping

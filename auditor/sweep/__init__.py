@@ -1,7 +1,9 @@
 """Sweep: read the kernel and return the facts of one moment.
 
-Four rooms, in this order: `processes` (who), `descriptors` (what each holds), `sockets` (per network namespace) and
-`node`. Descriptors are read before sockets are dumped, so that a socket without a holder truly has none.
+The rooms in their order: `processes` (who), `namespaces` and `tables` (what they share), `descriptors` (what each
+holds), `dumps` (every network namespace, from `inside` where it can be entered), `sockets` (whose they are), `node`,
+`users`, `tasks` and `pools` (limits, and what is taken of them), `listeners` and `egress`. Descriptors are read before
+sockets are dumped, so that a socket without a holder truly has none. `bpf` is the other way through them.
 """
 
 import time
