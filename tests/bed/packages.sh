@@ -3,7 +3,7 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
-packages=(buildah busybox-static ca-certificates chromium clang containernetworking-plugins cpio iproute2 kmod libbpf-dev llvm lsof mmdebstrap openssl poppler-utils prometheus prometheus-node-exporter prometheus-process-exporter qemu-system-x86 runc shellcheck)
+packages=(buildah busybox-static ca-certificates chromium clang containernetworking-plugins cpio iproute2 kmod libbpf-dev llvm lsof mmdebstrap nftables openssl poppler-utils prometheus prometheus-node-exporter prometheus-process-exporter qemu-system-x86 runc shellcheck)
 
 missing=()
 for package in "${packages[@]}"; do

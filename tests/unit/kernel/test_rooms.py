@@ -17,7 +17,7 @@ from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Kind, Listener, NodeFacts, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, users
+from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, sweep, users
 from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.bpf import unowned
 from auditor.sweep.budget import Budget
