@@ -18,14 +18,14 @@ RUN = """
 modprobe nf_conntrack
 echo 4096 > /proc/sys/net/netfilter/nf_conntrack_max
 cd project
-export CI=true SOCKAUDIT_SWARM=500 SOCKAUDIT_CLIENTS=500 PYTHONPATH=/work/site PYTHONDONTWRITEBYTECODE=1
+export CI=true SOCKAUDIT_EMULATED=1 SOCKAUDIT_SWARM=500 SOCKAUDIT_CLIENTS=500 PYTHONPATH=/work/site PYTHONDONTWRITEBYTECODE=1
 exec python3 -m pytest -p no:cacheprovider --color=no -q -o python_files='test_*.py lowered.py' tests/truth
 """
 # Too old for the programs: what is told of it, and the tests of the source that takes over.
 TAKES_OVER = """
 modprobe nf_conntrack
 cd project
-export CI=true SOCKAUDIT_SWARM=500 SOCKAUDIT_CLIENTS=500
+export CI=true SOCKAUDIT_EMULATED=1 SOCKAUDIT_SWARM=500 SOCKAUDIT_CLIENTS=500
 export PYTHONPATH=/work/site:/work/project:/work/project/tests PYTHONDONTWRITEBYTECODE=1
 python3 -m truth.takes_over || exit
 exec python3 -m pytest -p no:cacheprovider --color=no -q -k 'procfs and not takes_over' tests/truth

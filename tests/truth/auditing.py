@@ -1,9 +1,12 @@
 """Auditing the live kernel, and asking what came of one limit."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
+from typing import NoReturn
 
+import pytest
 from truth.sources import sweep
 
 from auditor.attribute import attribute
@@ -38,8 +41,21 @@ def readings(assessment: Assessment, limit: str) -> list[Reading]:
     return [reading for reading in assessment.readings if reading.limit == limit]
 
 
-def findings(assessment: Assessment, limit: str) -> list[Finding]:
-    return [finding for finding in assessment.findings if finding.limit == limit]
+def findings(assessment: Assessment, limit: str, owner: Owner | None = None) -> list[Finding]:
+    """Return those of a limit; with an owner those about it alone, for others may run into theirs on this machine."""
+    return [one for one in assessment.findings if one.limit == limit and (owner is None or is_about(one, owner))]
+
+
+def is_about(finding: Finding, owner: Owner) -> bool:
+    """Whether it is the owner's own, or of a pool that it takes from or waits for."""
+    return owner in {finding.subject.owner, *(share.owner for share in (*finding.consumers, *finding.affected))}
+
+
+def left_to_emulation(reason: str) -> NoReturn:
+    """End a test that this machine is not made for. The kernels that tests/kernels boots are, and must run it."""
+    if "SOCKAUDIT_EMULATED" in os.environ:
+        pytest.fail(reason)
+    pytest.skip(f"{reason}: tests/kernels runs it on emulated machines")
 
 
 def sysctl(name: str) -> int:

@@ -1,6 +1,9 @@
 """Ground truth: workloads that say what they hold, on the live kernel."""
 
+import fcntl
 import os
+import random
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -40,3 +43,20 @@ def start() -> Iterator[Start]:
 @pytest.fixture
 def uid() -> str:
     return str(uuid.uuid4())
+
+
+@pytest.fixture
+def user() -> int:
+    """A user that nobody else is, nor was in another run: the kernel takes its time to forget."""
+    return random.randrange(1_000_000, 1 << 31)
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """Wait for other runs of these tests on this machine: what one has filled is full for all."""
+    folder = os.open(tempfile.gettempdir(), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)

@@ -27,6 +27,7 @@ def ss(pid: int, *arguments: str) -> list[list[str]]:
 
 
 @pytest.mark.source("procfs")
+@pytest.mark.usefixtures("alone")  # another run's port is the same one
 def test_ten_thousand_clients_are_ten_thousand_sockets_and_one_listener(
     start: Start, uid: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

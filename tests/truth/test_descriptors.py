@@ -52,17 +52,17 @@ def test_an_inotify_instance_shared_over_fork_counts_once(start: Start) -> None:
     assert budget.used == sum(holding.count for holding in budget.holders)
 
 
-def test_instances_are_charged_to_the_user_who_holds_them(start: Start) -> None:
-    truth = start("user", 54321, 9)
+def test_instances_are_charged_to_the_user_who_holds_them(start: Start, user: int) -> None:
+    truth = start("user", user, 9)
     sample = sweep(ProcRoot())
-    (budget,) = (budget for budget in sample.budgets if budget.pool == "inotify-instances" and budget.uid == 54321)
+    (budget,) = (budget for budget in sample.budgets if budget.pool == "inotify-instances" and budget.uid == user)
     assert (budget.pool, budget.used, budget.limit) == (
         "inotify-instances",
         9,
         sample.facts.inotify_max_instances,
     )
     assert [(holding.holders, holding.count) for holding in budget.holders] == [((truth["pid"],), 9)]
-    assert row(sample, truth["pid"]).uid == 54321
+    assert row(sample, truth["pid"]).uid == user
 
 
 def test_a_table_shared_by_two_processes_counts_once(start: Start) -> None:

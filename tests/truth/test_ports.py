@@ -39,14 +39,14 @@ def test_connect_fails_where_the_figure_says(
     truth = start("ports", uid, way, used, reuse, reserved)
     listens = way == "listening"  # its port is taken as well
     assessment = audit(sweeps=2)[1]
-    (finding,) = findings(assessment, "ephemeral-ports")
+    (finding,) = findings(assessment, "ephemeral-ports", pod(uid))
     assert (finding.rule, finding.severity, finding.subject.owner) == ("EphemeralPortsLow", Severity.WARNING, pod(uid))
     assert (finding.used, finding.maximum) == (used + listens, limit)
     if way.startswith(("plain", "waiting", "listening")):
         assert f" towards {'[::1]' if way.endswith('6') else '127.0.0.1'}:9000 " in finding.message
     further = int(truth["tell"]("more\n"))
     assert used + listens + further == limit, "and there connect() failed"
-    (full,) = findings(audit()[1], "ephemeral-ports")
+    (full,) = findings(audit()[1], "ephemeral-ports", pod(uid))
     assert (full.severity, full.percent) == (Severity.CRITICAL, 100)
 
 
@@ -55,7 +55,7 @@ def test_what_waits_gives_way_where_the_kernel_reuses_it(start: Start, uid: str,
     truth = start("ports", uid, "waiting", 85, reuse, "")
     truth["tell"]("2.2\n")
     assert worst(uid).used == 0, "over loopback both settings reuse what has waited for a second"
-    assert not findings(audit(sweeps=2)[1], "ephemeral-ports")
+    assert not findings(audit(sweeps=2)[1], "ephemeral-ports", pod(uid))
     assert int(truth["tell"]("more\n")) >= 100, (
         "and the whole range can be had"
     )  # and again what has waited for a second
@@ -67,7 +67,7 @@ def test_a_server_of_many_clients_takes_no_port(start: Start, uid: str) -> None:
     reading = worst(uid)
     assert (reading.used, reading.maximum) == (60, 100)
     assert reading.scope == f"pod {uid} → 127.0.0.1:9000"
-    assert not findings(audit(sweeps=2)[1], "ephemeral-ports")
+    assert not findings(audit(sweeps=2)[1], "ephemeral-ports", pod(uid))
 
 
 def test_far_from_the_limit_the_number_of_sockets_is_the_bound(start: Start, uid: str) -> None:
@@ -94,7 +94,7 @@ def test_a_range_that_only_some_sockets_have(start: Start, uid: str) -> None:
     if not has_own_ranges():
         return
     truth = start("ports", uid, "own", 85, 0, "")
-    (finding,) = findings(audit(sweeps=2)[1], "ephemeral-ports")
+    (finding,) = findings(audit(sweeps=2)[1], "ephemeral-ports", pod(uid))
     assert (finding.used, finding.maximum, finding.subject.owner) == (85, 100, pod(uid))
     assert "85 of 100 ephemeral ports of its IP_LOCAL_PORT_RANGE 40000-40099" in finding.message
     assert int(truth["tell"]("more\n")) == 15, "and there connect() failed"
