@@ -53,8 +53,8 @@ def assess(
         {reading_id(one): one for one in (*lasting, *(reading for _, reading in growing))}.values(), now
     )
     dropped = [(row, one) for row in DROPS for one in row.read(usage)]
-    totals = {drops.key(row, one): one.total for row, one in dropped}
-    history = history.count(totals, now).watch(usage.queueing, now)
+    counters = {drops.key(row, one): one for row, one in dropped}
+    history = history.count(counters, now).watch(usage.queueing, now)
     causes = Causes.of_node(usage, history)
     found = [judge(row, reading, history, policy.of(row, reading), now) for row, reading in judged]
     found += [leaks.judge(row, reading, causes, now) for row, reading in growing]
@@ -63,7 +63,7 @@ def assess(
     findings = [finding for finding in found if finding]
     seen = [finding_id(row, reading) for row, reading in judged]
     seen += [leaks.finding_id(row, reading) for row, reading in growing]
-    seen += totals
+    seen += counters
     findings += without_reading(usage, history, [*seen, _INCOMPLETE])
     unjudged = _unjudged(readings, usage.gaps) - usage.missing
     unreadable = unjudged & policy.promised

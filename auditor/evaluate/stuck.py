@@ -61,7 +61,8 @@ def judge(usage: NodeUsage, history: History, now: float) -> Iterator[Finding]:
 
 def _may_be(finding: Finding, usage: NodeUsage, history: History) -> bool:
     """Whether an owner has a queue of which it is not known yet that it moves."""
-    return any(one.owner == finding.subject.owner and not history.queues[one.id].moved for one in usage.queueing)
+    known = ((one.owner, history.queues.get(one.id)) for one in usage.queueing)
+    return any(owner == finding.subject.owner and not (still and still.moved) for owner, still in known)
 
 
 def _still(usage: NodeUsage, history: History, now: float) -> dict[Owner, list[QueueUsage]]:

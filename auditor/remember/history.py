@@ -1,15 +1,16 @@
 """What one sweep hands to the next."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Peak, QueueUsage, Reading
+from auditor.model import Drops, Finding, NodeUsage, Owner, OwnerKind, Peak, QueueUsage, Reading
 from auditor.model.words import place
 from auditor.remember import shares, stillness
 from auditor.remember.composition import Composition
 from auditor.remember.peaks import WINDOW_SECONDS, PeakWindow
 from auditor.remember.rate import Rate
+from auditor.remember.room import share_out
 from auditor.remember.series import Series
 from auditor.remember.stillness import Still
 from auditor.remember.trend import Trend, follow
@@ -117,13 +118,15 @@ class History:
     def follow(self, readings: Iterable[Reading], now: float) -> "History":
         """Return the history with one more value of each figure whose growth is watched.
 
-        A figure that was not read for an hour is forgotten: its pod is gone.
+        A figure that was not read for an hour is forgotten: its pod is gone. What is read now comes before what is not.
         """
-        series = {key: one for key, one in self.series.items() if now - one.at < _FORGET_SECONDS}
+        read = {reading_id(reading): reading for reading in readings if reading.used is not None}
+        followed = share_out(((key, one.subject.owner) for key, one in read.items()), self.series, _SERIES_MAX)
+        silent = _latest(self.series, read, now, _SERIES_MAX - len(followed))
+        series = {key: one for key, one in self.series.items() if key in followed or key in silent}
         trends = {key: trend for key, trend in self.trends.items() if key in series}
-        for reading in readings:
-            key = reading_id(reading)
-            if reading.used is None or (key not in series and len(series) >= _SERIES_MAX):
+        for key, reading in read.items():
+            if reading.used is None or key not in followed:
                 continue
             series[key] = series.get(key, Series(now)).observe(reading.used, now)
             maximum = reading.maximum if isinstance(reading.maximum, int) else None
@@ -132,12 +135,17 @@ class History:
                 trends[key] = trend
         return replace(self, series=series, trends=trends)
 
-    def count(self, totals: Mapping[str, int], now: float) -> "History":
-        """Return the history with one more value of each counter. One that was not read for an hour is forgotten."""
-        rates = {key: rate for key, rate in self.rates.items() if now - rate.at < _FORGET_SECONDS}
-        for key, total in totals.items():
-            if key in rates or len(rates) < _RATES_MAX:
-                rates[key] = rates[key].observe(total, now) if key in rates else Rate(total, now)
+    def count(self, counters: Mapping[str, Drops], now: float) -> "History":
+        """Return the history with one more value of each counter.
+
+        One that was not read for an hour is forgotten. What is read now comes before what is not.
+        """
+        followed = share_out(((key, one.subject.owner) for key, one in counters.items()), self.rates, _RATES_MAX)
+        silent = _latest(self.rates, counters, now, _RATES_MAX - len(followed))
+        rates = {key: rate for key, rate in self.rates.items() if key in silent}
+        for key in followed:
+            total, known = counters[key].total, self.rates.get(key)
+            rates[key] = known.observe(total, now) if known else Rate(total, now)
         return replace(self, rates=rates)
 
     def watch(self, queues: Iterable[QueueUsage], now: float) -> "History":
@@ -151,6 +159,12 @@ class History:
             findings={finding.id: finding for finding in findings},
             percents={reading_id(reading): percent for reading in readings if (percent := reading.percent) is not None},
         )
+
+
+def _latest(known: Mapping[str, Series] | Mapping[str, Rate], read: Container[str], now: float, room: int) -> set[str]:
+    """Choose what is remembered of what was not read now: of the last hour, what was read last."""
+    silent = [key for key, one in known.items() if key not in read and now - one.at < _FORGET_SECONDS]
+    return set(sorted(silent, key=lambda key: -known[key].at)[:room])
 
 
 def _joined(windows: Mapping[K, PeakWindow], restored: Mapping[K, Peak]) -> dict[K, PeakWindow]:

@@ -1,5 +1,6 @@
 """Queues that do not move."""
 
+import pytest
 from samples import POD_A, POD_B, in_pod, process, sample
 
 from auditor.attribute import attribute
@@ -47,3 +48,14 @@ def test_a_restored_finding_waits_until_its_queue_moves_or_is_gone() -> None:
     some, _ = found([(50_000, 0)] * 4)
     again, _ = found([(50_000, 0), (50_000, 0), (10, 20_000), (0, 0)], History.restored(some[-1], {}, {}))
     assert [len(one) for one in again] == [1, 1, 0, 0]
+
+
+def test_more_queues_than_there_is_room_for_leave_everyone_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auditor.remember.stillness._QUEUES_MAX", 10)
+    crowd = tuple(Queueing(7, 99 + number, 1, Peer("10.0.0.8", 1, 1), 50_000, 0, (10,)) for number in range(30))
+    seen = sample(PROCESSES, queueing=(*crowd, Queueing(8, 5, 1, Peer("10.0.0.7", 1, 1), 50_000, 0, (20,))))
+    history = found([(50_000, 0)] * 4)[1]
+    for turn in range(5):
+        assessment, history = assess(attribute(seen, NAMES), history, Policy(), 2000.0 + 60 * turn)
+        some = [one for one in assessment.findings if one.rule == "SocketQueueStuck"]
+    assert [one.message.partition(":")[0] for one in some] == ["shop/cart", "db/postgres"]
