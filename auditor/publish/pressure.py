@@ -10,7 +10,7 @@ _OWN = "process-fds"
 
 def pressure(usage: NodeUsage, assessment: Assessment) -> Mapping[Owner, int]:
     """Return the pressure of each owner in percent: the highest of its own uses and of its shares in pools over warning."""
-    warning = {row.id: row.warning for row in LIMITS}
+    table = {row.id: (row.warning, row.critical) for row in LIMITS}
     strain = {
         row.owner: (row.worst.percent or 0) if row.worst and not row.worst.lowered_itself else 0 for row in usage.owners
     }
@@ -21,7 +21,8 @@ def pressure(usage: NodeUsage, assessment: Assessment) -> Mapping[Owner, int]:
         owner = reading.subject.owner
         if owner in strain and reading.percent is not None:
             strain[owner] = max(strain[owner], reading.percent)
-        if reading.limit == _OWN or reading.percent is None or reading.percent < warning[reading.limit]:
+        warning, _ = assessment.thresholds.get((reading.limit, reading.scope), table[reading.limit])
+        if reading.limit == _OWN or reading.percent is None or reading.percent < warning:
             continue
         for share in reading.consumers:
             if share.owner in strain and share.unit is None:

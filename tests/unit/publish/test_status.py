@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 from publish.audits import HOSTILE, NAMES, NODE, crowded, judged, quiet, status, troubled
-from samples import POD_A, POD_B, cgroup, in_pod, process, sample
+from samples import FACTS, POD_A, POD_B, cgroup, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import LIMITS, Policy, assess
@@ -245,3 +245,16 @@ def test_the_runtimes_limit_is_that_of_its_own_process_and_beside_it_stands_what
     assert (
         status(judged(sample(processes))[0], node=replace(NODE, runtime="cri-o://1.33")).node.runtime_hard_limit is None
     )
+
+
+def test_pressure_begins_where_the_thresholds_in_force_or_the_kernel_say() -> None:
+    def first(use: int, policy: Policy) -> str | None:
+        rows = [process(10, in_pod(POD_A), fds=300), process(20, in_pod(POD_B), fds=3, threads=use)]
+        seen = sample(rows, facts=replace(FACTS, tasks=use, pid_max=100))
+        usage = attribute(seen, NAMES)
+        assessment, _ = assess(usage, History(), policy, seen.at)
+        return status((seen, usage, assessment)).pods[0].name
+
+    assert first(60, Policy()) == "cart-7c9", "the table's 80 %"
+    assert first(60, Policy(thresholds={"pids": (50, 95)})) == "promtail-x2k"
+    assert first(85, Policy(thresholds={"pids": (90, 95)})) == "cart-7c9"
