@@ -1,12 +1,13 @@
 """How the limits of network namespaces, listeners and connections are read: one function a limit, named after it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from auditor.evaluate.consumers import SHARES_MAX, fullest_of_each, greatest, owner_key
 from auditor.model import (
     UNLIMITED,
     Drops,
+    DropUsage,
     Limit,
     ListenerUsage,
     NetnsUsage,
@@ -45,6 +46,7 @@ def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
         used=one.queue,
         maximum=one.backlog + 1,
         subject=Subject(one.owner, identity),
+        where=where,
     )
 
 
@@ -57,33 +59,62 @@ def _listener_key(one: ListenerUsage) -> str:
     return "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, one.protocol, address_of(one))))
 
 
-def listener_drops(usage: NodeUsage) -> Iterator[Drops]:
+def listener_drops(usage: NodeUsage) -> Iterable[Drops]:
     """What each listener has dropped. It is full, or the node is short of memory."""
     rows = {row.owner: row for row in usage.owners}
-    for one in usage.listeners or ():
-        if one.drops:
-            identity = rows[one.owner].identity if one.owner in rows else None
-            scope = f"{owner_name(one.owner, identity)} {address_of(one)}"
-            yield Drops(_listener_key(one), scope, Subject(one.owner, identity), one.drops, one.queue, one.backlog + 1)
+    return _added_up(
+        _dropped(_listener_key(one), one, address_of(one), rows, used=one.queue, maximum=one.backlog + 1)
+        for one in usage.listeners or ()
+        if one.drops
+    )
 
 
-def udp_drops(usage: NodeUsage) -> Iterator[Drops]:
-    """What each UDP socket has dropped."""
+def udp_drops(usage: NodeUsage) -> Iterable[Drops]:
+    """What the UDP sockets of each owner at each address have dropped."""
     rows = {row.owner: row for row in usage.owners}
-    for one in usage.dropping:
-        identity = rows[one.owner].identity if one.owner in rows else None
-        where = endpoint(one.address, one.port)
-        key = "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, where)))
-        yield Drops(key, f"{owner_name(one.owner, identity)} {where}", Subject(one.owner, identity), one.drops)
+    return _added_up(_dropped(_udp_key(one), one, endpoint(one.address, one.port), rows) for one in usage.dropping)
 
 
-def time_wait_overflows(usage: NodeUsage) -> Iterator[Drops]:
+def _udp_key(one: DropUsage) -> str:
+    return "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, endpoint(one.address, one.port))))
+
+
+def _dropped(  # noqa: PLR0913 - a row of figures
+    key: str,
+    one: ListenerUsage | DropUsage,
+    where: str,
+    rows: Mapping[Owner, OwnerUsage],
+    *,
+    used: int | None = None,
+    maximum: Limit = None,
+) -> Drops:
+    identity = rows[one.owner].identity if one.owner in rows else None
+    scope = f"{owner_name(one.owner, identity)} {where}"
+    return Drops(key, scope, Subject(one.owner, identity), one.drops or 0, used, maximum, where)
+
+
+def time_wait_overflows(usage: NodeUsage) -> Iterable[Drops]:
     """Connections that found no TIME_WAIT bucket, in each network namespace that has hardly one left."""
     rows = {row.owner: row for row in usage.owners}
-    for netns in usage.netns:
-        if netns.time_wait_overflows is not None:
-            one = _of_netns("time-wait", netns, rows.get(netns.owner), netns.time_wait_buckets, netns.time_wait_max)
-            yield Drops(one.key, one.scope, one.subject, netns.time_wait_overflows, one.used, one.maximum)
+    return _added_up(
+        Drops(one.key, one.scope, one.subject, netns.time_wait_overflows, one.used, one.maximum)
+        for netns in usage.netns
+        if netns.time_wait_overflows is not None
+        for one in [_of_netns("time-wait", netns, rows.get(netns.owner), netns.time_wait_buckets, netns.time_wait_max)]
+    )
+
+
+def _added_up(counters: Iterable[Drops]) -> Iterable[Drops]:
+    """Add up the counters that go by one key; the fullest speaks for them.
+
+    Sockets share an address (SO_REUSEPORT), and one owner may have many network namespaces.
+    """
+    found: dict[str, Drops] = {}
+    for one in counters:
+        other = found.get(one.key)
+        fuller = one if other is None or (one.used or 0) > (other.used or 0) else other
+        found[one.key] = replace(fuller, total=one.total + (other.total if other else 0))
+    return found.values()
 
 
 def ephemeral_ports(usage: NodeUsage) -> Iterator[Reading]:

@@ -92,6 +92,7 @@ def _of_cgroup(limit: TaskLimit, rows: Mapping[Owner, OwnerUsage]) -> Reading:
         shares = greatest(rows.values(), lambda row: limit.takers.get(row.owner))
         return Reading("pids", f"cgroup{path}", f"cgroup {path}", limit.used, limit.limit, consumers=shares)
     names = {container.id: container.name for container in row.containers if container.id}
+    runtime = next((container.runtime for container in row.containers if container.runtime), None)
     label = names.get(limit.container or "") or limit.container
     return Reading(
         limit="pids",
@@ -99,7 +100,7 @@ def _of_cgroup(limit: TaskLimit, rows: Mapping[Owner, OwnerUsage]) -> Reading:
         scope=" ".join(filter(None, (owner_name(row.owner, row.identity), (label or "")[:63]))),
         used=limit.used,
         maximum=limit.limit,
-        subject=Subject(row.owner, row.identity, label),
+        subject=Subject(row.owner, row.identity, label, runtime=runtime),
     )
 
 

@@ -1,5 +1,7 @@
 """What to change: the real knob, a value, what it buys, and whether anything must be restarted."""
 
+import os
+
 from auditor.model import Drops, Limit, Owner, OwnerKind, Reading
 from auditor.model.words import clean, count, limit, owner_name
 
@@ -7,7 +9,7 @@ _CAP_PODS = "podPidsLimit in the kubelet's configuration caps what one pod may t
 _PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 
 _WIDEST_RANGE = "10240 65535"  # above what services listen on by habit
-_PAGE_BYTES = 4096
+_UPDATES = {"docker": "docker update", "podman": "podman update", "containerd": "nerdctl update"}
 _CONNTRACK_BYTES = 320  # struct nf_conn and its two hash entries
 
 
@@ -122,8 +124,9 @@ def _cgroup_pids(reading: Reading) -> str:
         )
     if owner is not None and owner.kind is OwnerKind.UNIT:
         return f"systemctl set-property {clean(owner.id)} TasksMax={wanted} (takes effect at once, no restart)"
-    if owner is not None:
-        return f"docker update --pids-limit {wanted} {clean(owner.id)[:12]} (takes effect at once, no restart)"
+    update = _UPDATES.get(reading.subject.runtime or "")
+    if owner is not None and update:
+        return f"{update} --pids-limit {wanted} {clean(owner.id)[:12]} (takes effect at once, no restart)"
     if "kubepods" in reading.scope:
         return (
             "what all pods may run is pid_max less the pids that kubeReserved and systemReserved keep back: lower "
@@ -175,7 +178,7 @@ def udp_memory(reading: Reading) -> str:
 def _memory(name: str, reading: Reading, first: str) -> str:
     maximum = 2 * reading.maximum if isinstance(reading.maximum, int) else 0
     pressure = 2 * reading.pressure if reading.pressure is not None else maximum * 2 // 3
-    mebibytes = maximum * _PAGE_BYTES >> 20
+    mebibytes = maximum * os.sysconf("SC_PAGE_SIZE") >> 20  # 64 KiB on some kernels for ARM and POWER
     return (
         f'{first} sysctl -w {name}="{pressure * 3 // 4} {pressure} {maximum}" (up to {count(mebibytes)} MiB of memory; '
         "takes effect at once, no restart)"

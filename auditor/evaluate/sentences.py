@@ -228,19 +228,19 @@ def _tracked(flows: Flows | None) -> str:
 
 def listen_backlog(reading: Reading) -> str:
     """Connections that wait to be accepted."""
-    owner, _, where = reading.scope.rpartition(" ")
+    if not reading.where:  # of a recording
+        return f"{reading.scope}: {_share(reading)} connections wait to be accepted{_use(reading)}"
     return (
-        f"{owner} listens on {where} with {_share(reading)} connections waiting to be accepted{_use(reading)}; beyond "
-        "that the kernel drops new ones, and clients time out"
+        f"{_who(reading)} listens on {reading.where} with {_share(reading)} connections waiting to be accepted{_use(reading)}; "
+        "beyond that the kernel drops new ones, and clients time out"
     )
 
 
 def listen_queue_full(drops: Drops, rate: Rate) -> str:
     """Who drops how many connections."""
-    owner, _, where = drops.scope.rpartition(" ")
     return (
-        f"{owner} drops connections to {where}, {_pace(rate)}: {_share(drops)} wait to be accepted, and who is dropped "
-        "tries again after 1 s, 3 s, 7 s"
+        f"{_who(drops)} drops connections to {drops.where}, {_pace(rate)}: {_share(drops)} wait to be accepted, and "
+        "who is dropped tries again after 1 s, 3 s, 7 s"
     )
 
 
@@ -254,8 +254,11 @@ def time_wait_overflow(drops: Drops, rate: Rate) -> str:
 
 def udp_receive_drops(drops: Drops, rate: Rate) -> str:
     """Who drops how many datagrams."""
-    owner, _, where = drops.scope.rpartition(" ")
-    return f"{owner} drops datagrams to {where}, {_pace(rate)}: its receive buffer is full when they come"
+    return f"{_who(drops)} drops datagrams to {drops.where}, {_pace(rate)}: its receive buffer is full when they come"
+
+
+def _who(one: Reading | Drops) -> str:
+    return owner_name(one.subject.owner, one.subject.identity)
 
 
 def _pace(rate: Rate) -> str:

@@ -39,12 +39,16 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a finding is about: an owner (and the process in it), or the node (`owner` is `None`)."""
+    """What a finding is about: an owner (and the process in it), or the node (`owner` is `None`).
+
+    `runtime` is who made the owner's containers, where it matters and is known.
+    """
 
     owner: Owner | None = None
     identity: PodIdentity | None = None
     container: str | None = None
     process: ProcessUse | None = None
+    runtime: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class Reading:
         flows: what is tracked, of a reading of conntrack.
         ports: what a reading of ephemeral ports is about.
         peer: name of the pod at the other end, where it is one of this node.
+        where: the address it is about, of a listener. Never found by cutting up `scope`: a tenant chooses a socket's path.
     """
 
     limit: str
@@ -83,6 +88,7 @@ class Reading:
     flows: Flows | None = None
     ports: PortUse | None = None
     peer: str = ""
+    where: str = ""
 
     @property
     def percent(self) -> int | None:
@@ -100,6 +106,7 @@ class Drops:
         total: since the kernel began to count.
         used: how full is what drops, where that is known.
         maximum: its size.
+        where: the address that drops, of a socket.
     """
 
     key: str
@@ -108,6 +115,7 @@ class Drops:
     total: int
     used: int | None = None
     maximum: Limit = None
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

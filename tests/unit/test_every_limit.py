@@ -36,6 +36,7 @@ NAMES = {
     POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"}),
     POD_B: PodIdentity("logging", "tail-x", POD_B, containers={CONTAINER: "tail"}, addresses=("10.0.0.8",)),
 }
+FOREIGN = "f" * 64
 PROCESSES = (process(1), process(10, in_pod(POD_A), netns=7), process(20, in_pod(POD_B), netns=8))
 
 
@@ -206,7 +207,8 @@ def test_a_user_of_whom_a_part_is_unknown_is_unknown() -> None:
 
 def with_cgroups(*cgroups: CgroupTasks) -> NodeSample:
     unit = process(30, cgroup("/system.slice/containerd.service"))
-    return sample([*PROCESSES, unit], cgroup_tasks=cgroups)
+    foreign = [process(31, cgroup(one.path)) for one in cgroups if FOREIGN in one.path]
+    return sample([*PROCESSES, unit, *foreign], cgroup_tasks=cgroups)
 
 
 CGROUPS = [
@@ -234,6 +236,19 @@ def test_a_cgroup_that_may_have_no_more_tasks(path: str, scope: str, remedy: str
         assert only(judged(with_cgroups(CgroupTasks(path, 95, 100)))).severity is C
 
 
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        (f"/docker/{FOREIGN}", "docker update --pids-limit 256 ffffffffffff ("),
+        (f"/machine.slice/libpod-{FOREIGN}.scope", "podman update --pids-limit 256 ffffffffffff ("),
+        (f"/system.slice/nerdctl-{FOREIGN}.scope", "nerdctl update --pids-limit 256 ffffffffffff ("),
+        (f"/elsewhere/{FOREIGN}", "write 256 to its pids.max"),
+    ],
+)
+def test_a_container_outside_of_kubernetes_is_changed_by_who_made_it(path: str, remedy: str) -> None:
+    assert only(judged(with_cgroups(CgroupTasks(path, 85, 100)), 2)).remedy.startswith(remedy)
+
+
 def test_the_fullest_cgroup_of_a_container_speaks_for_it_and_a_shared_one_names_its_tasks() -> None:
     base = f"/kubepods/besteffort/pod{POD_A}/{CONTAINER}"
     seen = with_cgroups(CgroupTasks(base, 10, 100), CgroupTasks(f"{base}/inner", 96, 100))
@@ -258,6 +273,12 @@ def test_an_accept_queue_speaks_only_when_it_stays_full() -> None:
     assert "a backlog of 1024 in the program's listen() and net.core.somaxconn=1024 of the pod" in finding.remedy
     host = only(judged(listening((5, 4), holders=(1,)), 2))
     assert (host.scope, "securityContext" in host.remedy) == ("host 0.0.0.0:80", False)
+
+
+def test_who_listens_is_not_read_out_of_the_path_of_a_socket() -> None:
+    path = "/run/x db/postgres @a"
+    finding = only(judged(sample(PROCESSES, listeners=(Listener(7, "unix", path, 0, (10,), 80, 99),)), 2))
+    assert finding.message.startswith(f"shop/cart-0 listens on unix:{path} with 80 of 100 connections waiting")
 
 
 def test_idle_listeners_are_one_reading_and_none_at_all_is_no_limit() -> None:
@@ -309,6 +330,13 @@ def test_a_range_that_some_sockets_have_is_told_apart_from_the_namespaces() -> N
     assert finding.scope == "shop/cart-0 → 10.9.0.1:443 from ports 40000-40099"
     assert "90 of 100 ephemeral ports of its IP_LOCAL_PORT_RANGE 40000-40099 (90 %)" in finding.message
     assert "set a wider IP_LOCAL_PORT_RANGE in the program" in finding.remedy
+
+
+def test_memory_is_told_in_the_pages_of_this_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    for size, mebibytes in ((4096, "7 MiB"), (65_536, "125 MiB")):
+        monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": size}.__getitem__)
+        finding = only(judged(with_pool(Pool("tcp-memory", 960, 1000, pressure=700))))
+        assert f"(up to {mebibytes} of memory" in finding.remedy
 
 
 def test_what_single_pods_take_of_a_pool_is_remembered_at_its_peak() -> None:
