@@ -8,7 +8,7 @@ from rich.text import Text
 from auditor.model.words import bounded, clean, count, duration, endpoint
 from auditor.publish import object as shape
 from auditor.publish.terminal import render
-from auditor.publish.when import epoch
+from auditor.publish.when import maybe_epoch
 from auditor.report.window import STALE_SECONDS
 
 _STYLES = {"Critical": "bold red", "Warning": "yellow", "Info": "cyan"}
@@ -46,7 +46,8 @@ def pod(namespace: str, name: str, on: str, status: shape.Status, now: float, co
     for one in listeners:
         where = f"unix:{clean(one.address)}" if one.protocol == "unix" else endpoint(clean(one.address), one.port)
         waiting = f"{count(one.queue)} of {count(one.backlog + 1)} waiting"
-        console.print(Text(f"listens on {where}: {waiting}, {count(one.drops or 0)} dropped"), soft_wrap=True)
+        dropped = "" if one.drops is None else f", {count(one.drops)} dropped"
+        console.print(Text(f"listens on {where}: {waiting}{dropped}"), soft_wrap=True)
     found = list(_findings(namespace, name, status))
     for finding, part in found:
         console.print()
@@ -63,7 +64,11 @@ def pod(namespace: str, name: str, on: str, status: shape.Status, now: float, co
 
 
 def _age(status: shape.Status, now: float, console: Console) -> None:
-    age = now - epoch(status.observed_at)
+    observed = maybe_epoch(status.observed_at)
+    if observed is None:
+        console.print(Text("nobody can tell when it was audited, so take it as Unknown", style="dim"))
+        return
+    age = now - observed
     stale = "; older than 15 min, so take it as Unknown" if age > STALE_SECONDS else ""
     console.print(Text(f"audited {duration(age)} ago{stale}", style="dim"))
 

@@ -18,6 +18,9 @@ Percent = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 Time = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 Name = Annotated[str, Field(max_length=253)]
 Text = Annotated[str, Field(max_length=1024)]
+REASON = "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"
+"""One word why, as the API asks of conditions."""
+REASON_MOST = 128
 
 
 SeverityWord = Literal["Info", "Warning", "Critical"]
@@ -239,9 +242,7 @@ class Condition(_Shape):
 
     type: Annotated[str, Field(max_length=64)] = Field(description="Which question is answered.")
     status: ConditionStatus = Field(description="Whether it holds.")
-    reason: Annotated[str, Field(max_length=128, pattern="^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")] = Field(
-        description="One word why."
-    )
+    reason: Annotated[str, Field(max_length=REASON_MOST, pattern=REASON)] = Field(description="One word why.")
     message: Text = Field("", description="One sentence why.")
     last_transition_time: Time = Field(description="When the status last changed.")
 

@@ -4,6 +4,7 @@ The object may have been written by another version, half written or tampered wi
 counted, never an error.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -72,6 +73,8 @@ def _rows(status: Mapping[object, object]) -> Iterator[tuple[str, object]]:
 
 
 def _finding(one: shape.Finding) -> Finding:
+    if len(one.rule) > shape.REASON_MOST or not re.fullmatch(shape.REASON, one.rule):
+        raise ValueError("it could not be the reason of a condition, so no rule is called so")
     return Finding(
         id=one.id,
         rule=one.rule,

@@ -1,7 +1,7 @@
 """Moments as the object writes them: RFC 3339, UTC, whole seconds, so that they survive a restart unchanged."""
 
-import calendar
 import time
+from datetime import datetime
 
 _FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -12,9 +12,20 @@ def timestamp(seconds: float) -> str:
 
 
 def epoch(text: str) -> float:
-    """Seconds since the epoch.
+    """Seconds since the epoch. Others write fractions of a second and offsets from UTC: both are read.
 
     Raises:
-        ValueError: not written by `timestamp`.
+        ValueError: no moment, or nobody knows in which time zone.
     """
-    return float(calendar.timegm(time.strptime(text, _FORMAT)))
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time without its zone")
+    return moment.timestamp()
+
+
+def maybe_epoch(text: str | None) -> float | None:
+    """As `epoch`, of what may be absent or anything."""
+    try:
+        return None if text is None else epoch(text)
+    except ValueError:
+        return None

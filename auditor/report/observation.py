@@ -5,13 +5,12 @@ The text of an object comes from whoever may write it: it is cleaned and bounded
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from auditor.model.words import bounded, clean
-from auditor.publish.when import epoch
+from auditor.publish.when import maybe_epoch
 
 _NAME_BYTES, _TEXT_BYTES = 253, 1024
 _ROWS_MAX = 2_000  # of any list of one object
@@ -235,17 +234,7 @@ def _figure(value: object) -> int | None:
 
 
 def _time(value: object) -> float | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        return epoch(value)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        return None
-    return moment.timestamp() if moment.tzinfo else None
+    return maybe_epoch(value) if isinstance(value, str) else None
 
 
 def _name(value: object) -> str:

@@ -122,6 +122,33 @@ def test_explain_a_pod_tells_its_findings_and_what_to_do(api: FakeApi, capsys: p
     assert "It is not among the 2 pods that the node lists" in says(capsys, "explain", "pod/calm", "-n", "shop")
 
 
+@pytest.mark.parametrize(
+    ("observed", "words"),
+    [
+        ("2020-01-01T00:00:00.5Z", "older than 15 min, so take it as Unknown"),
+        ("2020-01-01T01:00:00+01:00", "older than 15 min, so take it as Unknown"),
+        ("yesterday", "nobody can tell when it was audited, so take it as Unknown"),
+    ],
+)
+def test_explain_reads_any_time(api: FakeApi, capsys: pytest.CaptureFixture[str], observed: str, words: str) -> None:
+    one = api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
+    one["status"]["observedAt"] = observed
+    assert words in says(capsys, "explain", "node/node-a")
+
+
+def test_explain_leaves_out_what_is_unknown_of_a_listener(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    one = api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
+    pod = {"kind": "Pod", "namespace": "shop", "name": "cart-7c9", "queue": 1, "backlog": 9}
+    one["status"]["listeners"] = [
+        {**pod, "address": "/run/x", "port": 0, "protocol": "unix"},
+        {**pod, "address": "::", "port": 80, "protocol": "tcp", "drops": 0},
+    ]
+    api.objects["/api/v1/namespaces/shop/pods/cart-7c9"] = {"spec": {"nodeName": "node-a"}}
+    text = says(capsys, "explain", "pod/cart-7c9", "-n", "shop")
+    assert "listens on unix:/run/x: 1 of 10 waiting\n" in text
+    assert "listens on [::]:80: 1 of 10 waiting, 0 dropped\n" in text
+
+
 def test_explain_a_node_is_its_whole_screen(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
     text = says(capsys, "explain", "node/node-a")

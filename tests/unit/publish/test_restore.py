@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from publish.audits import judged, quiet, status, troubled
 from samples import POD_A
 
-from auditor.model import Change, Owner, OwnerKind
+from auditor.model import Change, Gap, Owner, OwnerKind
 from auditor.publish.events import event_name
 from auditor.publish.object import plain
 from auditor.publish.restore import Restored, restore
@@ -68,6 +68,17 @@ def test_bad_parts_are_dropped_and_counted_and_the_good_ones_kept() -> None:
     assert restored.dropped == 5
     assert len(restored.findings) == len(WHOLE["findings"]) - 1
     assert len(restored.peaks) == len(restore(WHOLE).peaks)
+
+
+@pytest.mark.parametrize("rule", ["", "Two Words", "FDLeak\n", "ä", "x" * 129, "-"])
+def test_a_rule_that_could_be_no_reason_is_dropped(rule: str) -> None:
+    broken = copy.deepcopy(WHOLE)
+    broken["findings"][0]["rule"] = rule
+    restored = restore(broken)
+    assert restored.dropped == 1
+    seen = replace(troubled()[0], gaps=(Gap("blind", "for a moment", None, frozenset({"inotify-instances"})),))
+    audit, _ = judged(replace(seen, budgets=()), history=History.restored(restored.findings, {}, {}))
+    assert status(audit).verdict != "OK"
 
 
 JSON = st.recursive(
