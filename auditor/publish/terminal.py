@@ -14,6 +14,7 @@ from rich.text import Text
 
 from auditor.model.words import clean, count, duration
 from auditor.publish import object as shape
+from auditor.publish.when import maybe_epoch
 
 ROWS = 10
 LIMIT_ROWS = 5
@@ -99,7 +100,7 @@ def _limits(status: shape.Status, console: Console, *, all_rows: bool) -> None:
     """Print the limits, the fullest first; those next to nothing of which is used in one line."""
     rows = sorted(status.limits, key=lambda row: -1 if row.percent is None else row.percent, reverse=True)
     shown = [row for number, row in enumerate(rows) if all_rows or number < LIMIT_ROWS or _is_worth_a_line(row)]
-    console.print(_limit_table(shown, console.width))
+    console.print(_limit_table(shown, maybe_epoch(status.observed_at), console.width))
     folded = sorted({row.name for row in rows} - {row.name for row in shown})
     if folded:
         console.print(Text(f"below 1 %: {', '.join(map(clean, folded))} (--all)", style="dim"))
@@ -112,7 +113,7 @@ def _is_worth_a_line(row: shape.LimitUse) -> bool:
     return row.percent != 0
 
 
-def _limit_table(rows: Iterable[shape.LimitUse], width: int) -> Table:
+def _limit_table(rows: Iterable[shape.LimitUse], observed: float | None, width: int) -> Table:
     table = new_table()
     table.add_column("LIMIT", no_wrap=True)
     table.add_column("SCOPE", ratio=1, overflow="ellipsis", no_wrap=True)
@@ -129,9 +130,15 @@ def _limit_table(rows: Iterable[shape.LimitUse], width: int) -> Table:
             Text(used),
             Text(maximum),
             _bar(limit.percent, BAR_CELLS if width >= MEDIUM_COLUMNS else BAR_CELLS // 2),
-            Text("-"),
+            Text(_full_in(limit, observed)),
         )
     return table
+
+
+def _full_in(limit: shape.LimitUse, observed: float | None) -> str:
+    """The time from the audit to the end that is foreseen."""
+    end = maybe_epoch(limit.exhausts_at)
+    return "-" if end is None or observed is None else duration(end - observed)
 
 
 def _bar(percent: int | None, cells: int) -> Text:

@@ -11,11 +11,24 @@ from auditor.model import Gap, NodeFacts
 from auditor.publish.convert import UNCAPPED
 from auditor.publish.object import Status
 from auditor.publish.terminal import ROWS, render
+from auditor.remember import History
 
 GOLDEN = Path(__file__).parent / "golden"
 GAP = Gap("denied", "the descriptors of processes of other users: root shows them", 3, frozenset({"inotify-instances"}))
 BLIND = judged(sample([process(1)], facts=NodeFacts(file_handles=1, file_max=10)))[0]
+
+
+def growing() -> Status:
+    """A process whose descriptors grow, half a day before their end."""
+    history = History()
+    for turn in range(3000):
+        seen = sample([process(10, in_pod(POD_A), command="java", fds=100 + turn // 5)], at=1_800_000_000.0 + 30 * turn)
+        audit, history = judged(seen, history=history)
+    return status(audit, UNCAPPED)
+
+
 SCREENS = {
+    "growing": growing(),
     "trouble": status(troubled([GAP]), UNCAPPED),
     "quiet": status(quiet(), UNCAPPED),
     "host": status(judged(sample([process(1, fds=7)]))[0], UNCAPPED),
