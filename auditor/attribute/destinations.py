@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from auditor.attribute.cgroup import HOST
-from auditor.model import EgressUsage, NodeSample, Owner, PortUsage, SocketGroup
+from auditor.model import LEAST_OF_A_SAMPLE, EgressUsage, NodeSample, Owner, PortUsage, SocketGroup
 
 _DESTINATIONS_MAX = 5
 
@@ -12,7 +12,10 @@ _DESTINATIONS_MAX = 5
 def ports_by_destination(
     sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]
 ) -> Iterator[PortUsage]:
-    """Name who has connections to each destination, going by the peers of what each process holds."""
+    """Name who has connections to each destination, going by the peers of what each process holds.
+
+    Of a sample one connection says too little: it may stand for one as well as for many.
+    """
     asked = {use.netns for use in sample.ports if use.address is not None}
     groups: defaultdict[int | None, list[SocketGroup]] = defaultdict(list)
     for group in sample.sockets if asked else ():  # there may be very many, and many uses
@@ -20,12 +23,23 @@ def ports_by_destination(
             groups[group.netns].append(group)
     for use in sample.ports:
         takers: Counter[Owner] = Counter()
+        looked_at: Counter[Owner] = Counter()
         for group in groups[use.netns] if use.address is not None else ():
-            number = sum(one.count for one in group.peers if (one.address, one.port) == (use.address, use.port))
-            for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if number else ():
-                takers[owner] += number
+            there = [one for one in group.peers if (one.address, one.port) == (use.address, use.port)]
+            for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if there else ():
+                takers[owner] += sum(one.count for one in there)
+                looked_at[owner] += sum(one.looked_at for one in there)
+        estimated = frozenset(owner for owner, number in takers.items() if number != looked_at[owner])
         yield PortUsage(
-            use, answers_for.get(use.netns, HOST.owner), is_host=use.netns == sample.host_netns, takers=takers
+            use,
+            answers_for.get(use.netns, HOST.owner),
+            is_host=use.netns == sample.host_netns,
+            takers={
+                owner: number
+                for owner, number in takers.items()
+                if owner not in estimated or looked_at[owner] >= LEAST_OF_A_SAMPLE
+            },
+            estimated=estimated,
         )
 
 

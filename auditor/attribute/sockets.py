@@ -11,6 +11,9 @@ _ORPHANED = frozenset({TcpState.FIN_WAIT1, TcpState.CLOSING, TcpState.LAST_ACK})
 _PEERS_MAX = 3
 _PROTOCOLS = frozenset({"tcp", "udp", "unix", "other"})
 
+End = tuple[str, int | None, int]
+"""Address, port, and how many connections each one that was looked at stands for: the same for all of one state."""
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -19,7 +22,7 @@ class _Tally:
     queued: Counter[str] = field(default_factory=Counter)
     orphans: int = 0
     unknown: set[str] = field(default_factory=set)
-    peers: defaultdict[TcpState, Counter[tuple[str, int | None]]] = field(default_factory=lambda: defaultdict(Counter))
+    peers: defaultdict[TcpState, Counter[End]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, group: SocketGroup) -> None:
         self.queued[group.protocol] += group.queued_bytes
@@ -28,7 +31,7 @@ class _Tally:
         if group.protocol == "tcp" and group.state is not None:
             self.tcp[group.state] += group.count
             for peer in group.peers:
-                self.peers[group.state][peer.address, peer.port] += peer.count
+                self.peers[group.state][peer.address, peer.port, peer.each] += peer.count
         elif group.protocol in _PROTOCOLS:
             self.others[group.protocol] += group.count
         else:
@@ -44,7 +47,9 @@ class _Tally:
             udp_queued_bytes=None if "udp" in self.unknown else self.queued["udp"],
             orphans=None if "tcp" in self.unknown else self.orphans,
             peers={
-                state: tuple(Peer(*end, number) for end, number in ends.most_common(_PEERS_MAX))
+                state: tuple(
+                    Peer(address, port, number, each) for (address, port, each), number in ends.most_common(_PEERS_MAX)
+                )
                 for state, ends in self.peers.items()
             },
         )

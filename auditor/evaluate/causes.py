@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from auditor.evaluate.network import pods_by_address
-from auditor.model import Kind, NodeUsage, OwnerUsage, Peer, Reading, TcpState
+from auditor.model import LEAST_OF_A_SAMPLE, Kind, NodeUsage, OwnerUsage, Peer, Reading, TcpState
 from auditor.model.words import clean, endpoint
 from auditor.remember import Composition, History
 
@@ -72,8 +72,12 @@ class Causes:
         use = owner.sockets
         if use is None or use.tcp is None or state is None:
             return ()
-        # One that has less than a tenth is no cause, and a crowd of such is a crowd.
-        return tuple(self._peer(one) for one in use.peers.get(state, ()) if 10 * one.count >= use.tcp.get(state, 0))
+        # One that has less than a tenth is no cause, and a crowd of such is a crowd. Nor is a single one of a sample.
+        return tuple(
+            self._peer(one)
+            for one in use.peers.get(state, ())
+            if 10 * one.count >= use.tcp.get(state, 0) and (one.each == 1 or one.looked_at >= LEAST_OF_A_SAMPLE)
+        )
 
     def _peer(self, peer: Peer) -> str:
         where = endpoint(peer.address, peer.port) if peer.port else peer.address

@@ -22,10 +22,21 @@ def _fullness(reading: Reading) -> tuple[int, int]:
 
 
 def greatest(
-    rows: Iterable[OwnerUsage], figure: Callable[[OwnerUsage], int | None], unit: str | None = None
+    rows: Iterable[OwnerUsage],
+    figure: Callable[[OwnerUsage], int | None],
+    unit: str | None = None,
+    *,
+    estimated: Callable[[OwnerUsage], bool] = lambda _: False,
 ) -> tuple[Share, ...]:
-    """Return those who take most of something, the greatest first; `unit` is what the figure counts, if not the limit's own."""
-    shares = [Share(row.owner, row.identity, used, unit) for row in rows if (used := figure(row))]
+    """Return those who take most of something, the greatest first.
+
+    Args:
+        rows: who may.
+        figure: what each takes.
+        unit: what the figure counts, if not the limit's own.
+        estimated: whether it comes from a sample.
+    """
+    shares = [Share(row.owner, row.identity, used, unit, estimated(row)) for row in rows if (used := figure(row))]
     return tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX])
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from auditor.evaluate.consumers import SHARES_MAX, fullest_of_each, greatest, owner_key
+from auditor.evaluate.consumers import fullest_of_each, greatest, owner_key
 from auditor.model import (
     UNLIMITED,
     Drops,
@@ -17,7 +17,6 @@ from auditor.model import (
     OwnerUsage,
     PortUsage,
     Reading,
-    Share,
     Subject,
 )
 from auditor.model.words import TOWARDS, bounded, endpoint, owner_name
@@ -137,11 +136,6 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
     narrower = f"{use.own_range[0]}-{use.own_range[1]}" if use.own_range else ""
     way = f"{TOWARDS.strip()} {target}" if target else ""
     way += f" from ports {narrower}" if narrower else ""
-    shares = [
-        Share(owner, rows[owner].identity, number, "connections")
-        for owner, number in one.takers.items()
-        if owner in rows
-    ]
     return Reading(
         limit="ephemeral-ports",
         key="/".join(filter(None, ("netns", namespace, use.protocol, use.source, target, narrower))),
@@ -150,7 +144,12 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
         maximum=use.available,
         subject=Subject(one.owner, row.identity) if row is not None and own else Subject(),
         estimate=True,
-        consumers=tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX]),
+        consumers=greatest(
+            rows.values(),
+            lambda row: one.takers.get(row.owner),
+            "connections",
+            estimated=lambda row: row.owner in one.estimated,
+        ),
         ports=use,
         peer=names.get(use.address or "", ""),
     )
@@ -201,8 +200,12 @@ def conntrack(usage: NodeUsage) -> Iterator[Reading]:
         if netns is None:
             yield reading
             continue
-        trackers = netns.trackers
-        shares = greatest(usage.owners, lambda row, trackers=trackers: trackers.get(row.owner))  # type: ignore[misc]
+        trackers, sampled = netns.trackers, netns.flows is not None and netns.flows.sampled != netns.conntrack
+        shares = greatest(
+            usage.owners,
+            lambda row, trackers=trackers: trackers.get(row.owner),  # type: ignore[misc]
+            estimated=lambda _, sampled=sampled: sampled,  # type: ignore[misc]
+        )
         yield replace(reading, flows=netns.flows, consumers=shares)
 
 

@@ -10,6 +10,9 @@ class Unlimited(Enum):
     UNLIMITED = "unlimited"
 
 
+LEAST_OF_A_SAMPLE: Final = 2
+"""Fewer of those that were looked at say nothing of how many there are."""
+
 UNLIMITED: Final = Unlimited.UNLIMITED
 
 Limit = int | Literal[Unlimited.UNLIMITED] | None

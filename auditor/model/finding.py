@@ -29,12 +29,14 @@ class Share:
     Attributes:
         used: `None` for one who takes nothing yet but will fail next.
         unit: what `used` counts where that is not what the limit counts (`bytes queued`); else `None`.
+        estimate: `used` comes from a sample.
     """
 
     owner: Owner
     identity: PodIdentity | None
     used: int | None = None
     unit: str | None = None
+    estimate: bool = False
 
 
 @dataclass(frozen=True, slots=True)

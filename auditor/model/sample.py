@@ -114,11 +114,18 @@ class Peer:
     Attributes:
         port: of a server; `None` for clients, whose ports are any.
         count: connections with it.
+        each: how many of them each one that was looked at stands for: 1 where all were, more where `count` is an estimate.
     """
 
     address: str
     port: int | None
     count: int
+    each: int = 1
+
+    @property
+    def looked_at(self) -> int:
+        """Connections that were looked at."""
+        return self.count // self.each
 
 
 @dataclass(slots=True, unsafe_hash=True)  # as are these

@@ -181,12 +181,14 @@ class PortUsage:
         use: the figures.
         owner: who answers for the namespace.
         takers: connections of each owner to that destination, as far as they are seen.
+        estimated: those takers whose figure comes from a sample.
     """
 
     use: PortUse
     owner: Owner
     is_host: bool = False
     takers: Mapping[Owner, int] = field(default_factory=dict)
+    estimated: frozenset[Owner] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

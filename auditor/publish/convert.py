@@ -437,7 +437,11 @@ def _subject(subject: Subject) -> shape.Subject:
 
 def _share(share: Share) -> shape.Share:
     return shape.Share(
-        kind=share.owner.kind.value, used=share.used, unit=share.unit, **_names(share.owner, share.identity)
+        kind=share.owner.kind.value,
+        used=share.used,
+        estimate=True if share.estimate else None,
+        unit=share.unit,
+        **_names(share.owner, share.identity),
     )
 
 

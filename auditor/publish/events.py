@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from auditor.model import Change, Event, Finding, OwnerKind
+from auditor.model import Change, Event, Finding, OwnerKind, Share
 from auditor.model.words import bounded, clean, owner_name
 from auditor.model.words import count as counted
 
@@ -86,11 +86,13 @@ def message(event: Event, node: str, count: int = 1) -> Message:
 
 
 def _takers(finding: Finding) -> str:
-    shares = [
-        f"{owner_name(share.owner, share.identity)}{'' if share.used is None else f' {counted(share.used)}'}"
-        for share in finding.consumers
-    ]
-    return f" Taken by {', '.join(shares)}." if shares else ""
+    shares = ", ".join(map(_taker, finding.consumers))
+    return f" Taken by {shares}." if shares else ""
+
+
+def _taker(share: Share) -> str:
+    name = owner_name(share.owner, share.identity)
+    return name if share.used is None else f"{name} {'about ' if share.estimate else ''}{counted(share.used)}"
 
 
 def event_name(finding: Finding, change: Change) -> str:

@@ -196,6 +196,7 @@ class Share(_Shape):
     name: Name | None = Field(None, description="Absent when only the uid is known.")
     uid: Name | None = Field(None, description="Pods.")
     used: Count | None = Field(None, description="How much of the pool.")
+    estimate: bool | None = Field(None, description="`used` comes from a sample.")
     unit: Name | None = Field(None, description="What `used` counts where the limit itself counts something else.")
 
 

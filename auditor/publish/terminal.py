@@ -190,7 +190,8 @@ def _entry(mark: Text, lines: Iterable[Text], console: Console) -> None:
 
 def _share(share: shape.Share) -> str:
     name = f"{share.namespace}/{share.name}" if share.namespace else share.name or share.uid or share.kind.lower()
-    figures = () if share.used is None else (count(share.used), share.unit or "")
+    about = "about" if share.estimate else ""
+    figures = () if share.used is None else (about, count(share.used), share.unit or "")
     return clean(" ".join(filter(None, (name, *figures))))
 
 

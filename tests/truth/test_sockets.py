@@ -14,6 +14,7 @@ from truth.starting import Start, workload
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, TcpState
 from auditor.sweep import Memory
+from auditor.sweep.bpf.holdings import EVERY
 
 
 def seen(sample: NodeSample, truth: dict[str, Any]) -> Counter[tuple[str, str, bool]]:
@@ -51,6 +52,15 @@ def test_every_state_in_three_namespaces(start: Start) -> None:
         hashed = sum(many for (name, state, _), many in expected.items() if name == "tcp" and state != "CLOSE")
         assert buckets + in_use == hashed
     assert sample.host_netns == os.stat("/proc/self/ns/net").st_ino
+
+
+def test_the_other_ends_of_connections_say_whether_they_are_estimates(start: Start, uid: str, source: str) -> None:
+    truth, many = start("clients", uid, 1280), 1280
+    sample = sweep(ProcRoot())
+    groups = [one for one in sample.sockets if (one.netns, one.state) == (truth["netns"], TcpState.ESTABLISHED)]
+    to_server = [peer for one in groups for peer in one.peers if peer.port == 1024]
+    assert {peer.each for peer in to_server} == {EVERY if source == "bpf" else 1}
+    assert sum(peer.count for peer in to_server) == pytest.approx(many, rel=0.5 if source == "bpf" else 0)
 
 
 def test_the_reader_stays_at_home_and_pins_nothing(start: Start) -> None:

@@ -322,6 +322,22 @@ def test_ports_name_the_pods_on_both_ends() -> None:
     assert "net.ipv4.tcp_tw_reuse=1" in finding.remedy
 
 
+def test_who_takes_ports_is_about_so_many_where_only_some_were_looked_at() -> None:
+    use = PortUse(7, "tcp", 90, 100, "10.0.0.7", "10.0.0.8", 5432)
+
+    def connected(pid: int, state: TcpState, number: int, each: int) -> SocketGroup:
+        return SocketGroup(7, "tcp", state, (pid,), number, peers=(Peer("10.0.0.8", 5432, number, each),))
+
+    rows = (*PROCESSES, process(11, cgroup("/system.slice/a.service")), process(12, cgroup("/system.slice/b.service")))
+    held = [
+        connected(10, TcpState.ESTABLISHED, 64, 32),
+        connected(11, TcpState.CLOSE_WAIT, 3, 1),
+        connected(12, TcpState.ESTABLISHED, 32, 32),
+    ]
+    shares = only(judged(sample(rows, held, ports=(use,)), sweeps=2)).consumers
+    assert [(one.owner.id, one.used, one.estimate) for one in shares] == [(POD_A, 64, True), ("a.service", 3, False)]
+
+
 def test_a_range_that_some_sockets_have_is_told_apart_from_the_namespaces() -> None:
     whole = PortUse(7, "tcp", 90, 28_232, "10.0.0.7", "10.9.0.1", 443)
     finding = only(

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from samples import CONTAINER, POD_A, in_pod, process, sample
 
 from auditor.attribute import attribute
-from auditor.evaluate import Policy, assess, changes
+from auditor.evaluate import Policy, assess, changes, readings
+from auditor.evaluate.causes import Causes
 from auditor.model import Assessment, Change, Finding, Kind, Peer, PodIdentity, Severity, SocketGroup, TcpState
 from auditor.remember import Composition, History
 
@@ -108,6 +109,15 @@ def test_close_wait_that_grows_is_told_apart() -> None:
     assert "sockets in CLOSE_WAIT to 10.0.0.9:5432 (shop/cart-0), +2/min for " in found.message
     assert of("FDLeak", node.sweep(600, close_wait=320)) is None, "the descriptors themselves do not grow"
     assert "no sysctl ends CLOSE_WAIT" in found.remedy
+
+
+def test_one_connection_of_a_sample_is_no_cause() -> None:
+    for looked_at, blamed in ((1, ()), (2, ("10.0.0.8:5432",))):
+        peer = Peer("10.0.0.8", 5432, 32 * looked_at, 32)
+        held = SocketGroup(NETNS, "tcp", TcpState.ESTABLISHED, (9,), 100, peers=(peer,))
+        usage = attribute(sample([process(9, in_pod(POD_A), kinds={Kind.SOCKET: 100}, fds=100)], [held]), NAMES)
+        (reading,) = (one for one in readings.process_fds(usage) if one.subject.identity)
+        assert Causes.of_node(usage, History()).of(reading, 0.0).peers == blamed
 
 
 def test_what_grows_is_told_from_what_there_is_most_of() -> None:

@@ -61,7 +61,7 @@ def sweep(
     unseen = descriptors.classify(root, filled, losses, budget, Memory())
     table.forget(table.filled - {row.pid for row in filled})
     rows = table.rows
-    holdings = Holdings(table, one_pass.seen)
+    holdings = Holdings(table, one_pass.seen, all_outside=snat_ports is not None)
     held, shared = holdings.sockets(), holdings.shared()
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)

@@ -11,6 +11,7 @@ from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.bpf.records import Held, PeerOf, Port
 from auditor.kernel.diag import short_address, unix_name, written
+from auditor.kernel.outside import is_outside
 from auditor.model import (
     BudgetHolding,
     Dropping,
@@ -32,6 +33,7 @@ _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
 STATES = {int(state): state for state in TcpState} | {12: TcpState.SYN_RECV}
 _PEERS_MAX = 3
+EVERY = 32  # of the established connections one is looked at: EVERY of sockaudit.bpf.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,17 @@ class Holdings:
         heard: addresses that are listened on: namespace, address, port.
     """
 
-    def __init__(self, table: Table, seen: Descriptors) -> None:
+    def __init__(self, table: Table, seen: Descriptors, *, all_outside: bool = False) -> None:
+        """Sort out one pass.
+
+        Args:
+            table: the processes.
+            seen: the pass.
+            all_outside: whether each connection to an address outside was counted, and not only a sample.
+        """
         self._table = table
         self._seen = seen
+        self._all_outside = all_outside
         self._group_of = seen.sharing.group_of
         self._holders = {group: self._pids(group) for group in set(self._group_of.values())}
         self._single: list[int] = []
@@ -183,7 +193,7 @@ class Holdings:
             row = keepers.get(end.pid)
             if row is not None:
                 ends[row.pid, end.state].append((end, number))
-        return {key: _most(met) for key, met in ends.items()}
+        return {key: _most(met, all_outside=self._all_outside) for key, met in ends.items()}
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
         """Yield the other ends of connections that were begun here, with who holds them and how many.
@@ -296,21 +306,25 @@ def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
     return tuple((state, STATES.get(state, TcpState.CLOSE), number) for state, number in figures if number)
 
 
-def _most(met: Sequence[tuple[PeerOf, int]]) -> tuple[Peer, ...]:
+def _most(met: Sequence[tuple[PeerOf, int]], *, all_outside: bool) -> tuple[Peer, ...]:
+    """Return the most frequent of the ends of one process and state."""
+    state = met[0][0].state
     if len(met) == 1:  # as it is with most
         ((end, number),) = met
-        return (_peer(short_address(end.family, end.address), end.port, number),)
+        return (_peer(state, short_address(end.family, end.address), end.port, number, all_outside),)
     several: dict[tuple[bytes, int], int] = {}
     for one, number in met:  # IPv4, and the same written as IPv6
         key = short_address(one.family, one.address), one.port
         several[key] = several.get(key, 0) + number
     ends = sorted(several.items(), key=itemgetter(1), reverse=True)[:_PEERS_MAX]
-    return tuple([_peer(address, port, number) for (address, port), number in ends])
+    return tuple([_peer(state, address, port, number, all_outside) for (address, port), number in ends])
 
 
 @lru_cache(maxsize=2048)
-def _peer(address: bytes, port: int, number: int) -> Peer:
-    return Peer(written(address), port or None, number)
+def _peer(state: int, address: bytes, port: int, number: int, all_outside: bool) -> Peer:  # noqa: FBT001 - for the cache
+    """As the programs count: of established connections a sample, but of those begun here to outside all, if asked for."""
+    all_of_them = state != TcpState.ESTABLISHED or (all_outside and port != 0 and is_outside(address))
+    return Peer(written(address), port or None, number, 1 if all_of_them else EVERY)
 
 
 def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
