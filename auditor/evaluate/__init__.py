@@ -1,6 +1,7 @@
 """Evaluate: a table of limits and the rules over it. Pure; knows owners and figures, not the kernel that states them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from auditor.evaluate import drops, leaks, stuck
 from auditor.evaluate.causes import Causes
@@ -45,7 +46,8 @@ def assess(
     Returns:
         The assessment, and the history for the next sweep.
     """
-    judged = [(row, reading) for row in LIMITS for reading in _read(row, usage)] if recorded is None else recorded
+    found_now = [(row, reading) for row in LIMITS for reading in _read(row, usage)] if recorded is None else recorded
+    judged = [(row, _possible(reading)) for row, reading in found_now]
     readings = [reading for _, reading in judged]
     growing = [(row, reading) for row in LEAKS for reading in row.read(usage)]
     lasting = (reading for row, reading in judged if row.id not in MOMENTARY and _is_worth_following(reading))
@@ -111,6 +113,13 @@ def _read(row: LimitRow, usage: NodeUsage) -> list[Reading]:
     if not found and row.id not in usage.missing:  # one that says nothing at all is unknown, not absent
         return [Reading(row.id, "node", "node", None, None)]
     return found
+
+
+def _possible(reading: Reading) -> Reading:
+    """Return the reading with what cannot be made unknown: no kernel holds less than nothing, whatever was read."""
+    if (reading.used or 0) >= 0 and not (isinstance(reading.maximum, int) and reading.maximum < 0):
+        return reading
+    return replace(reading, used=None, maximum=None)
 
 
 def _unjudged(readings: Iterable[Reading], gaps: Iterable[Gap]) -> frozenset[str]:

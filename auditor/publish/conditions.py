@@ -31,14 +31,9 @@ def conditions(
         previous: the conditions as the object has them.
     """
     before = {one.get("type"): one for one in previous}
-    incomplete = bool(usage.gaps)
     states: list[State] = [
         ("Audited", "True", "Swept", f"{len(assessment.readings)} readings of {len(LIMITS)} limits"),
-        (
-            ("Complete", "False", "Gaps", "; ".join(gap.detail for gap in usage.gaps))
-            if incomplete
-            else ("Complete", "True", "NothingMissed", "")
-        ),
+        _complete(assessment, usage),
         _healthy(assessment),
         *(_pressure(name, assessment, usage.missing) for name in PRESSURES),
     ]
@@ -52,6 +47,17 @@ def conditions(
         )
         for name, status, reason, message in states
     ]
+
+
+def _complete(assessment: Assessment, usage: NodeUsage) -> State:
+    """Whether every promised limit was read. What else could not be seen is said, and makes it no less true."""
+    if assessment.unreadable:
+        causes = "; ".join(gap.detail for gap in usage.gaps if gap.limits & assessment.unreadable)
+        said = f"cannot judge {', '.join(sorted(assessment.unreadable))}"
+        return "Complete", "False", "Unreadable", f"{said}: {causes}" if causes else said
+    if usage.gaps:
+        return "Complete", "True", "LimitsRead", f"but not seen: {'; '.join(gap.detail for gap in usage.gaps)}"
+    return "Complete", "True", "NothingMissed", ""
 
 
 def _healthy(assessment: Assessment) -> State:

@@ -10,6 +10,7 @@ from auditor.model import (
     Assessment,
     ContainerUsage,
     Finding,
+    Gap,
     Kind,
     ListenerUsage,
     NodeInfo,
@@ -34,6 +35,7 @@ from auditor.publish import object as shape
 from auditor.publish.conditions import conditions
 from auditor.publish.fit import fit
 from auditor.publish.pressure import pressure, ranked
+from auditor.publish.refused import Refused
 from auditor.publish.when import timestamp
 
 T = TypeVar("T")
@@ -110,32 +112,37 @@ def _status(  # noqa: PLR0913, PLR0917
     caps: Caps,
     previous: Sequence[Mapping[str, object]],
 ) -> shape.Status:
+    refused = Refused()
     strain = pressure(usage, assessment)
     pods = ranked((row for row in usage.owners if row.owner.kind is OwnerKind.POD), strain)
     others = ranked((row for row in usage.owners if row.owner.kind is not OwnerKind.POD), strain)
     shown = _worst_scopes(assessment)
-    workloads = _workloads(pods, assessment)
+    workloads = _workloads(pods, assessment, refused)
     identities = {row.owner: row.identity for row in usage.owners}
     listeners = sorted(usage.listeners or (), key=_fullest_queue_first)
     return shape.Status(
         observed_at=timestamp(sample.at),
         verdict=assessment.verdict.value,
         summary=_summary(assessment, shown, pods, sample.at),
-        node=_node(sample, usage, node),
-        limits=[_limit(reading, assessment) for reading in shown[: caps.limits]],
+        node=next(
+            iter(refused.rows("node", lambda node: _node(sample, usage, node), [node])), _bare_node(sample, usage)
+        ),
+        limits=refused.rows("limits", lambda reading: _limit(reading, assessment), shown[: caps.limits]),
         limits_truncated=_left_out(shown, caps.limits),
-        pods=[_pod(row, assessment) for row in pods[: caps.pods]],
+        pods=refused.rows("pods", lambda row: _pod(row, assessment), pods[: caps.pods]),
         pods_truncated=_left_out(pods, caps.pods),
-        others=[_other(row) for row in others[: caps.others]],
+        others=refused.rows("others", _other, others[: caps.others]),
         others_truncated=_left_out(others, caps.others),
         workloads=workloads[: caps.workloads],
         workloads_truncated=_left_out(workloads, caps.workloads),
-        listeners=[_listener(one, identities.get(one.owner)) for one in listeners[: caps.listeners]],
+        listeners=refused.rows(
+            "listeners", lambda one: _listener(one, identities.get(one.owner)), listeners[: caps.listeners]
+        ),
         listeners_truncated=_left_out(listeners, caps.listeners),
-        findings=[to_finding(finding) for finding in assessment.findings[: caps.findings]],
+        findings=refused.rows("findings", to_finding, assessment.findings[: caps.findings]),
         findings_truncated=_left_out(assessment.findings, caps.findings),
         conditions=conditions(assessment, usage, timestamp(sample.at), previous),
-        coverage=_coverage(sample, usage, interval, caps),
+        coverage=_coverage(sample, (*refused.gaps(), *usage.gaps), interval, caps),
     )
 
 
@@ -217,6 +224,18 @@ def _node(sample: NodeSample, usage: NodeUsage, node: NodeInfo) -> shape.Node:
             sockets=totals.sockets,
             shared_descriptions=totals.shared_descriptions,
         ),
+    )
+
+
+def _bare_node(sample: NodeSample, usage: NodeUsage) -> shape.Node:
+    """Write what was counted one by one; for the rest cannot be."""
+    totals = usage.totals
+    return shape.Node(
+        kernel=_name(sample.kernel),
+        processes=totals.processes,
+        pods=totals.pods,
+        containers=totals.containers,
+        totals=shape.Totals(),
     )
 
 
@@ -338,30 +357,30 @@ def _container(container: ContainerUsage) -> shape.Container:
     )
 
 
-def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment) -> list[shape.Workload]:
+def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment, refused: Refused) -> list[shape.Workload]:
     grouped: dict[tuple[str, str, str], list[OwnerUsage]] = {}
     for row in pods:
         if row.identity and row.identity.workload:
             grouped.setdefault((row.identity.namespace, *row.identity.workload), []).append(row)
-    workloads = []
-    for (namespace, kind, name), rows in grouped.items():
-        soft = [row.worst.soft_limit for row in rows if row.worst and isinstance(row.worst.soft_limit, int)]
-        hard = [limit for row in rows for limit in _hard_limits(row)]
-        peaks = [assessment.fds_peaks[row.owner].value for row in rows if row.owner in assessment.fds_peaks]
-        workloads.append(
-            shape.Workload(
-                namespace=_name(namespace),
-                kind=_name(kind),
-                name=_name(name),
-                pods=len(rows),
-                fds_peak=max(peaks, default=None),
-                soft_min=min(soft, default=None),
-                soft_max=max(soft, default=None),
-                hard_min=min(hard, default=None),
-                hard_max=max(hard, default=None),
-            )
-        )
+    workloads = refused.rows("workloads", lambda item: _workload(*item, assessment), grouped.items())
     return sorted(workloads, key=lambda one: (-(one.fds_peak or 0), one.namespace, one.kind, one.name))
+
+
+def _workload(name: tuple[str, str, str], rows: Sequence[OwnerUsage], assessment: Assessment) -> shape.Workload:
+    soft = [row.worst.soft_limit for row in rows if row.worst and isinstance(row.worst.soft_limit, int)]
+    hard = [limit for row in rows for limit in _hard_limits(row)]
+    peaks = [assessment.fds_peaks[row.owner].value for row in rows if row.owner in assessment.fds_peaks]
+    return shape.Workload(
+        namespace=_name(name[0]),
+        kind=_name(name[1]),
+        name=_name(name[2]),
+        pods=len(rows),
+        fds_peak=max(peaks, default=None),
+        soft_min=min(soft, default=None),
+        soft_max=max(soft, default=None),
+        hard_min=min(hard, default=None),
+        hard_max=max(hard, default=None),
+    )
 
 
 def _hard_limits(row: OwnerUsage) -> Iterator[int]:
@@ -455,7 +474,7 @@ def _names(owner: Owner, identity: PodIdentity | None) -> dict[str, Any]:
     return {"name": _name(owner.id) if owner.id else None}
 
 
-def _coverage(sample: NodeSample, usage: NodeUsage, interval: float, caps: Caps) -> shape.Coverage:
+def _coverage(sample: NodeSample, gaps: Sequence[Gap], interval: float, caps: Caps) -> shape.Coverage:
     return shape.Coverage(
         source=sample.source,
         reason=_text(sample.reason),
@@ -473,9 +492,9 @@ def _coverage(sample: NodeSample, usage: NodeUsage, interval: float, caps: Caps)
                 count=gap.count,
                 limits=[_name(limit) for limit in sorted(gap.limits)[:40]],
             )
-            for gap in usage.gaps[: caps.gaps]
+            for gap in gaps[: caps.gaps]
         ],
-        gaps_truncated=_left_out(usage.gaps, caps.gaps),
+        gaps_truncated=_left_out(gaps, caps.gaps),
     )
 
 

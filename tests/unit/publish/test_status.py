@@ -6,7 +6,7 @@ from samples import FACTS, POD_A, POD_B, cgroup, in_pod, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import LIMITS, Policy, assess
-from auditor.model import Gap, Listener, NodeFacts, NodeSample, OwnerKind
+from auditor.model import Gap, Listener, NodeFacts, NodeSample, OwnerKind, Peak
 from auditor.publish.cadence import essence
 from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
 from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
@@ -258,3 +258,45 @@ def test_pressure_begins_where_the_thresholds_in_force_or_the_kernel_say() -> No
     assert first(60, Policy()) == "cart-7c9", "the table's 80 %"
     assert first(60, Policy(thresholds={"pids": (50, 95)})) == "promtail-x2k"
     assert first(85, Policy(thresholds={"pids": (90, 95)})) == "cart-7c9"
+
+
+def test_it_is_complete_when_every_promised_limit_was_read() -> None:
+    def complete(gap: Gap | None, promised: frozenset[str]) -> tuple[str, str, str]:
+        seen = sample([process(1)], gaps=(gap,) if gap else ())
+        usage = attribute(seen, {})
+        assessment, _ = assess(usage, History(), Policy(promised=promised), seen.at)
+        (one,) = (one for one in status((seen, usage, assessment)).conditions if one.type == "Complete")
+        return one.status, one.reason, one.message
+
+    blind = Gap("denied", "not allowed", 1, frozenset({"conntrack"}))
+    assert complete(None, frozenset({"conntrack"})) == ("True", "NothingMissed", "")
+    assert complete(blind, frozenset({"conntrack"})) == ("False", "Unreadable", "cannot judge conntrack: not allowed")
+    assert complete(blind, frozenset({"pids"})) == ("True", "LimitsRead", "but not seen: not allowed")
+    aside = Gap("pod-names", "pods known by uid only", 1)
+    assert complete(aside, frozenset({"conntrack"})) == ("True", "LimitsRead", "but not seen: pods known by uid only")
+
+
+def test_a_row_with_a_figure_that_cannot_be_is_left_out_and_said() -> None:
+    seen, usage, assessment = troubled()
+    pods = [replace(row, fds=-5) if row.owner.id == POD_A else row for row in usage.owners]
+    totals = replace(usage.totals, shared_descriptions=-1)
+    peaks = dict.fromkeys(assessment.peaks, Peak(1, 1e30, 0.0))
+    written = status((seen, replace(usage, owners=tuple(pods), totals=totals), replace(assessment, peaks=peaks)))
+    assert [one.uid for one in written.pods] == [POD_B]
+    assert written.node.processes == 3
+    assert not [one for one in written.limits if one.used is not None], "no calendar has that moment"
+    assert len(written.findings) == 2
+    gaps = {one.id: one for one in written.coverage.gaps}
+    assert gaps["refused-pods"].count == 1
+    assert gaps["refused-pods"].detail == (
+        "pods are left out, for something in them cannot be: fds: Input should be greater than or equal to 0"
+    )
+    assert {"refused-node", "refused-limits"} < gaps.keys()
+
+
+@pytest.mark.parametrize("facts", [replace(FACTS, tasks=-4), replace(FACTS, pid_max=-1, threads_max=-1)])
+def test_a_reading_that_cannot_be_is_unknown(facts: NodeFacts) -> None:
+    written = status(judged(sample([process(1)], facts=facts))[0])
+    assert written.verdict == "Unknown"
+    (pids,) = (one for one in written.limits if one.name == "pids")
+    assert (pids.used, pids.limit_state) == (None, "Unknown")
