@@ -11,7 +11,7 @@ import hashlib
 import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auditor.model import Change, Event, Finding, OwnerKind, Share
 from auditor.model.words import bounded, clean, owner_name
@@ -23,6 +23,7 @@ INSTANCE_BYTES = 128
 REFRESH_SECONDS = 30 * 60
 WINDOW_SECONDS = 300
 PER_WINDOW = 10
+REFRESHES_PER_WINDOW = PER_WINDOW // 2  # the rest is kept for what changes
 PENDING_MAX = 200
 
 
@@ -108,57 +109,78 @@ def micro_time(seconds: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{int((seconds - whole) * 1e6):06d}Z"
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What was last said of an open finding, when, and how often."""
+
+    event: Event
+    at: float
+    count: int = 1
+
+
 class Outbox:
-    """Messages that wait to be sent: no more than ten in five minutes, none lost while there is room."""
+    """Messages that wait to be sent: no more than ten in five minutes, none lost while there is room.
+
+    Changes come first, in their order. Refreshes are not kept: one is made when nothing else waits.
+    """
 
     def __init__(self, node: str) -> None:
         self._node = node
         self._pending: deque[Message] = deque()
         self._sent: deque[float] = deque(maxlen=PER_WINDOW)
-        self._open: dict[str, tuple[Event, float, int]] = {}
-        self.dropped = 0
+        self._open: dict[str, _Open] = {}
+        self._refreshing: str | None = None
 
     def restore(self, findings: Iterable[Finding], now: float) -> None:
         """Take up findings whose events an earlier life has sent: they are refreshed, not repeated."""
         for finding in findings:
-            self._open[finding.id] = (Event(finding.since, Change.OPENED, finding), now, 1)
+            self._open[finding.id] = _Open(Event(finding.since, Change.OPENED, finding), now)
 
-    def add(self, events: Iterable[Event], findings: Iterable[Finding], now: float) -> None:
-        """Take what changed, and refresh what has been open for long.
+    def add(self, events: Iterable[Event], findings: Iterable[Finding], now: float) -> int:
+        """Take what changed.
 
         Args:
             events: changes of this sweep.
             findings: all that are open.
             now: seconds since the epoch.
+
+        Returns:
+            How many messages had to go, the oldest first, for want of room.
         """
         for event in events:
-            self._put(message(event, self._node))
+            self._pending.append(message(event, self._node))
             if event.change is Change.CLOSED:
                 self._open.pop(event.finding.id, None)
             else:
-                self._open[event.finding.id] = (event, now, 1)
+                self._open[event.finding.id] = _Open(event, now)
         current = {finding.id for finding in findings}
-        for identifier in [identifier for identifier in self._open if identifier not in current]:
-            del self._open[identifier]
-        for identifier, (event, last, count) in self._open.items():
-            if now - last >= REFRESH_SECONDS:
-                again = Event(now, event.change, event.finding)
-                self._put(message(again, self._node, count + 1))
-                self._open[identifier] = (event, now, count + 1)
+        self._open = {identifier: one for identifier, one in self._open.items() if identifier in current}
+        dropped = max(0, len(self._pending) - PENDING_MAX)
+        for _ in range(dropped):
+            self._pending.popleft()
+        return dropped
 
     def next(self, now: float) -> Message | None:
         """Return what may be sent now, or `None`. Call `sent` once it was taken."""
-        if not self._pending or (len(self._sent) == PER_WINDOW and now - self._sent[0] < WINDOW_SECONDS):
+        self._refreshing = None
+        used = sum(now - at < WINDOW_SECONDS for at in self._sent)
+        if self._pending:
+            return self._pending[0] if used < PER_WINDOW else None
+        if used >= REFRESHES_PER_WINDOW or not self._open:
             return None
-        return self._pending[0]
+        identifier, longest = min(self._open.items(), key=lambda item: item[1].at)
+        if now - longest.at < REFRESH_SECONDS:
+            return None
+        self._refreshing = identifier
+        again = Event(now, longest.event.change, longest.event.finding)
+        return message(again, self._node, longest.count + 1)
 
     def sent(self, now: float) -> None:
         """Note that the message last given was delivered (or refused for good)."""
-        self._pending.popleft()
         self._sent.append(now)
-
-    def _put(self, one: Message) -> None:
-        if len(self._pending) >= PENDING_MAX:
-            self.dropped += 1
+        if self._refreshing is None:
             self._pending.popleft()
-        self._pending.append(one)
+        else:
+            one = self._open[self._refreshing]
+            self._open[self._refreshing] = replace(one, at=now, count=one.count + 1)
+            self._refreshing = None

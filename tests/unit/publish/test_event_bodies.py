@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 from dataclasses import replace
 from itertools import chain
 from typing import Any
@@ -107,18 +108,16 @@ def opened(number: int) -> list[Event]:
 def test_ten_in_five_minutes_and_the_rest_later() -> None:
     outbox = Outbox("node-a")
     events = opened(25)
-    outbox.add(events, [event.finding for event in events], 0.0)
+    assert outbox.add(events, [event.finding for event in events], 0.0) == 0
     names = [[one.name for one in drain(outbox, now)] for now in (0.0, WINDOW_SECONDS - 1, WINDOW_SECONDS, 900.0)]
     assert [len(some) for some in names] == [PER_WINDOW, 0, PER_WINDOW, 5]
     assert list(chain(*names)) == [event_name(event.finding, Change.OPENED) for event in events]
-    assert outbox.dropped == 0
 
 
 def test_what_waits_is_bounded_and_the_loss_is_counted() -> None:
     outbox = Outbox("node-a")
     events = opened(PENDING_MAX + 7)
-    outbox.add(events, [event.finding for event in events], 0.0)
-    assert outbox.dropped == 7
+    assert outbox.add(events, [event.finding for event in events], 0.0) == 7
 
 
 def test_what_was_not_taken_comes_again() -> None:
@@ -146,6 +145,24 @@ def test_an_open_finding_is_refreshed_as_a_series() -> None:
     assert [one.body["type"] for one in drain(outbox, now)] == ["Normal"]
     outbox.add([], [], now * 2)
     assert not drain(outbox, now * 2)
+
+
+def test_what_changes_is_never_behind_refreshes() -> None:
+    outbox = Outbox("node-a")
+    events = opened(100)
+    findings = [event.finding for event in events]
+    outbox.restore(findings, 0.0)
+    refreshed = Counter[str]()
+    news = Event(0.0, Change.OPENED, replace(ON_POD, id="new"))
+    for turn in range(400):
+        now = REFRESH_SECONDS + 30.0 * turn
+        changed = [news] if turn == 333 else []
+        assert outbox.add(changed, [*findings, news.finding], now) == 0
+        found = [one.name for one in drain(outbox, now)]
+        assert (event_name(news.finding, Change.OPENED) in found) == bool(changed), "in its own turn"
+        refreshed.update(found)
+    assert len(refreshed) == 101, "each in its turn"
+    assert max(refreshed.values()) <= 2
 
 
 def test_a_restored_finding_is_refreshed_not_repeated() -> None:
