@@ -8,6 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from prometheus_client.parser import text_string_to_metric_families
+
 T = TypeVar("T")
 
 PROJECT = Path(__file__).parents[2]
@@ -144,6 +146,23 @@ def agent_pod() -> Document | None:
 
 def agent_log() -> list[Document]:
     return [json.loads(line) for line in kubectl("logs", "-n", NAMESPACE, "daemonset/sockaudit").splitlines()]
+
+
+def sweeps_every() -> float:
+    """Seconds from one sweep of the agent to the next, as its metrics say once it has made some."""
+    agent = agent_pod()
+    assert agent is not None
+    asks = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:9475/metrics').read().decode())"
+
+    def figures() -> dict[str, float]:
+        text = kubectl("exec", "-n", NAMESPACE, agent["metadata"]["name"], "--", "python3", "-c", asks)
+        return {one.name: one.value for family in text_string_to_metric_families(text) for one in family.samples}
+
+    observed = "sockaudit_observed_timestamp_seconds"
+    first = eventually(lambda: figures()[observed], within=60)
+    eventually(lambda: figures()[observed] >= first + 10, within=60)
+    later = figures()
+    return max(later["sockaudit_interval_seconds"], later["sockaudit_sweep_duration_seconds"])
 
 
 def is_ready(document: Document | None) -> bool:

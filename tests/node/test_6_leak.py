@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from node.cluster import (
     pod,
     restart_agent,
     run,
+    sweeps_every,
     words_of,
 )
 from node.conftest import SETTINGS
@@ -29,22 +31,41 @@ from auditor.publish.when import epoch
 pytestmark = pytest.mark.usefixtures("installed")
 
 
+INTERVAL = 0.5
+PAUSE = 0.2  # of the leak: about two minutes of it, of which the agent takes a minute and a half of sweeps to be sure
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A pod that leaks.
+
+    Attributes:
+        address: of the pod that it connects to.
+        slowness: how many times longer everything takes than where the agent sweeps as often as it is told.
+    """
+
+    address: str
+    slowness: float
+
+
 @pytest.fixture
-def leak() -> Iterator[str]:
-    """Start a pod that leaks, and one that it connects to; the latter's address."""
+def leak() -> Iterator[Leak]:
+    """Start a pod that leaks, at a pace that goes by the agent's: growth is told by sweeps, not by seconds."""
     run(
         SCRIPTS / "install.sh",
         *SETTINGS,
         "--set",
-        "agent.intervalSeconds=0.5",
+        f"agent.intervalSeconds={INTERVAL}",
         "--set",
         "agent.cpuBudgetPercent=40",
         seconds=300,
     )
     apply(pod("server", workloads.CLOSES))
     address = eventually(lambda: get("pod", "server")["status"]["podIP"], within=60)
-    apply(pod("leak", workloads.LEAKS.replace("ADDRESS", address)))
-    yield str(address)
+    slowness = max(1.0, sweeps_every() / INTERVAL)
+    sys.stdout.write(f"{slowness:.1f} times slower than told\n")
+    apply(pod("leak", workloads.LEAKS.replace("ADDRESS", address).replace("PAUSE", f"{PAUSE * slowness:.3f}")))
+    yield Leak(address, slowness)
     kubectl("delete", "pod", "leak", "server", "--ignore-not-found", "--wait=false")
 
 
@@ -62,12 +83,12 @@ def opened() -> list[str]:
     return sorted(one["reason"] for one in events(**{"regarding.name": "leak"}) if one["type"] == "Warning")
 
 
-def test_a_leak_is_told_before_it_fails_and_survives_the_agents_death(leak: str) -> None:
-    info = eventually(lambda: of("FDLeak"), within=240)
-    early = eventually(warned, within=240)
+def test_a_leak_is_told_before_it_fails_and_survives_the_agents_death(leak: Leak) -> None:
+    info = eventually(lambda: of("FDLeak"), within=240 * leak.slowness)
+    early = eventually(warned, within=240 * leak.slowness)
     assert early["since"] == info["since"]
     assert (early["subject"]["kind"], early["subject"]["container"], early["limit"]) == ("Pod", "app", 640)
-    assert f"most of them in CLOSE_WAIT to {leak}:9000 (default/server)" in early["message"]
+    assert f"most of them in CLOSE_WAIT to {leak.address}:9000 (default/server)" in early["message"]
     assert "full in about" in early["message"]
     assert "failed" not in words_of("leak"), "told too late"
     eventually(lambda: "FDLeak" in opened(), within=30)
@@ -83,7 +104,7 @@ def test_a_leak_is_told_before_it_fails_and_survives_the_agents_death(leak: str)
     assert (again["since"], again["severity"], again["id"]) == (early["since"], "Warning", early["id"])
     assert next(one for one in audit()["status"]["limits"] if "leak app" in one["scope"])["peak"] >= peak
 
-    eventually(lambda: "failed" in words_of("leak"), within=240)
+    eventually(lambda: "failed" in words_of("leak"), within=240 * leak.slowness)
     failed = json.loads(words_of("leak").splitlines()[-1])
     assert failed["errno"] == "EMFILE"
     ahead = failed["failed"] - epoch(early["exhaustsAt"])
