@@ -1,6 +1,5 @@
 """The agent: sweep, attribute, assess, publish, again and again. A composer; rules and shapes live elsewhere."""
 
-import contextlib
 import gc
 import logging
 import signal
@@ -17,18 +16,13 @@ from auditor.evaluate import Policy, assess
 from auditor.kernel.root import ProcRoot
 from auditor.kube.client import ApiError, Client, connect
 from auditor.kube.directory import directory
-from auditor.kube.node import read_node
 from auditor.kube.pods import PodWatch
-from auditor.kube.writer import EventWriter, NodeGoneError, ObjectWriter
-from auditor.model import Assessment, Finding, Gap, NodeInfo
+from auditor.model import Gap, NodeInfo
 from auditor.profiles import PROFILES
-from auditor.publish import cadence
-from auditor.publish import object as shape
 from auditor.publish.convert import to_status
 from auditor.publish.endpoint import Endpoint
-from auditor.publish.events import Message, Outbox
 from auditor.publish.metrics import Metrics, OwnUse
-from auditor.publish.restore import Restored, restore
+from auditor.publisher import Publisher
 from auditor.remember import History
 from auditor.sweep import SweepError
 from auditor.sweep.source import Source, Wanted
@@ -37,10 +31,8 @@ from auditor.thresholds import Watched, Wishes
 LOG = logging.getLogger(__name__)
 LONGEST_INTERVAL_SECONDS = 300.0
 POD_WATCH_PATIENCE_SECONDS = 5.0
-NODE_REFRESH_SECONDS = 3600.0
 _OBJECTS_OF_A_TURN = 50_000
 _EXIT_OK, _EXIT_FAILED = 0, 2
-_REFUSED_FOR_GOOD = frozenset({400, 403, 404, 409, 413, 422})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +170,19 @@ class Agent:
         return time.monotonic() - self._last_turn < 3 * self._interval + 60
 
     def ready(self) -> bool:
-        """Whether there is something to show, and it was shown."""
-        return self._swept and (self._publisher is None or self._publisher.has_written)
+        """Whether there is something to show, and it was shown; or nothing is to be shown for now.
+
+        An agent that is paused does as it was told: else it would hold up each roll-out.
+        """
+        if self._publisher is None:
+            return self._swept
+        return self._publisher.paused or (self._swept and self._publisher.has_written)
 
     def _turn(self) -> None:
         try:
             if self._publisher:
                 self._history = self._publisher.take_up(self._history)
-                if self._publisher.paused:
+                if self._publisher.look_whether_paused():
                     return
             self._audit()
             self._states.fine("audit")
@@ -195,6 +192,8 @@ class Agent:
             self._states.trouble("audit", str(error))
         except Exception as error:  # noqa: BLE001 - one bad turn must not end the audit
             self._states.trouble("audit", f"{type(error).__name__}: {error}"[:500], exception=error)
+        finally:
+            self._stretch()  # also what failed has cost
 
     def _audit(self) -> None:
         allowed = self._settings.cpu_budget_percent / 100 * self._settings.interval
@@ -209,7 +208,7 @@ class Agent:
         thresholds = self._thresholds.of(publisher.node.all_labels if publisher else {})
         policy = Policy(thresholds, self._wishes.of(usage.owners), self._profile.promised)
         usage = replace(usage, gaps=(*usage.gaps, *known.gaps, *self._bad_thresholds()))
-        assessment, self._history = assess(usage, self._history, policy, time.time())
+        assessment, history = assess(usage, self._history, policy, time.time())
         status = to_status(
             sample,
             usage,
@@ -218,12 +217,13 @@ class Agent:
             interval=self._interval,
             previous=publisher.conditions if publisher else (),
         )
+        # Not sooner: the next turn would take for told what this one could not tell.
+        self._history = history
         own = OwnUse(time.process_time(), self._own.memory_info().rss, self._own.num_fds())
         self.metrics.observe(status, own, usage.owners)
         self._swept = True
         if publisher:
             publisher.publish(status, assessment)
-        self._stretch()
 
     def _bad_thresholds(self) -> tuple[Gap, ...]:
         trouble = "; ".join([*filter(None, [self._thresholds.trouble]), *self._wishes.complaints[:5]])
@@ -245,146 +245,3 @@ class Agent:
         else:
             self._states.fine("cpu budget")
         self._interval = interval
-
-
-class Publisher:
-    """Writes to the cluster when there is reason to. An API that is away costs one attempt a turn, and nothing is lost.
-
-    Attributes:
-        conditions: as last written or restored; their transition times go on.
-        node: what the API says of this node.
-        has_written: whether the object was written at least once.
-    """
-
-    def __init__(self, client: Client, node: str, metrics: Metrics, states: journal.States) -> None:
-        self._client = client
-        self._object = ObjectWriter(client, node, f"{shape.GROUP}/{shape.VERSION}", shape.KIND, shape.PLURAL)
-        self._events = EventWriter(client)
-        self._outbox = Outbox(node)
-        self._metrics = metrics
-        self._states = states
-        self._restored = False
-        self._latest: shape.Status | None = None
-        self._written: cadence.Written | None = None
-        self._node_read: float | None = None
-        self.conditions: tuple[dict[str, object], ...] = ()
-        self.node = NodeInfo(node)
-        self.has_written = False
-
-    @property
-    def paused(self) -> bool:
-        """Whether `spec.paused` asks for silence. While it does, the object is read each turn to see the end of it."""
-        if self._object.paused:
-            with contextlib.suppress(ApiError):
-                self._object.read()
-        return self._object.paused
-
-    def take_up(self, history: History) -> History:
-        """Go on where an earlier life of the agent stopped; tried until the API has answered once."""
-        try:
-            self._refresh_node(time.monotonic())
-            document = None if self._restored else self._object.read()
-        except ApiError as error:
-            self._away(error)
-            return history
-        if self._restored:
-            return history
-        self._restored = True
-        restored = restore(document.get("status")) if document else Restored()
-        self.conditions = tuple(dict(one) for one in restored.conditions)
-        self._outbox.restore(restored.findings, time.time())
-        if restored.dropped:
-            LOG.warning("%d entries of the object could not be restored", restored.dropped)
-        return history.take_up(restored.findings, restored.peaks, restored.fds_peaks)
-
-    def publish(self, status: shape.Status, assessment: Assessment) -> None:
-        """Write the object and send events, each if it is time to."""
-        if not self._restored:
-            return  # whether a finding is new cannot be known yet
-        self._latest = status
-        self._outbox.add(assessment.events, _without_info(assessment.findings), time.time())
-        now = time.monotonic()
-        try:
-            due = cadence.due(self._written, status, self.node.name, now)
-            if due:
-                self._write(status, now)
-            self._send()
-            if due and self.node.uid is not None and self._object.labels != self.node.labels:
-                self._object.label(self.node)
-            self._states.fine("API")
-        except NodeGoneError:
-            self._states.trouble("node", f"the Node {self.node.name} does not exist, so its SockAudit is not written")
-        except ApiError as error:
-            self._metrics.writes.labels(result="failed").inc()
-            self._away(error)
-
-    def finish(self) -> None:
-        """Write what the pause between two writes held back: the next life takes findings up from the object."""
-        if self._latest is None or self._written is None or self._object.paused:
-            return
-        if cadence.essence(self._latest) != self._written.essence:
-            with contextlib.suppress(ApiError, NodeGoneError):
-                self._write(self._latest, time.monotonic())
-
-    def _write(self, status: shape.Status, now: float) -> None:
-        try:
-            self._object.write(shape.plain(status))
-        except NodeGoneError:
-            # The next attempt waits for the heartbeat: nothing that happens here changes whether there is a Node.
-            self._written = cadence.Written(now, cadence.essence(status))
-            raise
-        self._written = cadence.Written(now, cadence.essence(status), first=self._written is None)
-        self.conditions = tuple(shape.plain(condition) for condition in status.conditions)
-        self.has_written = True
-        self._metrics.writes.labels(result="ok").inc()
-        self._states.fine("node")
-
-    def _refresh_node(self, now: float) -> None:
-        if self._node_read is not None and now - self._node_read < NODE_REFRESH_SECONDS:
-            return
-        try:
-            node = read_node(self._client, self.node.name)
-        except ApiError as error:
-            if error.status not in _REFUSED_FOR_GOOD:
-                raise
-            self._states.trouble(
-                "node labels", f"the Node cannot be read, so its labels and image are unknown: {error}"
-            )
-        else:
-            self._states.fine("node labels")
-            if node is None:
-                return  # asked for again at the next turn
-            self.node = node
-        self._node_read = now
-
-    def _send(self) -> None:
-        while one := self._outbox.next(time.time()):
-            try:
-                self._deliver(one)
-            except ApiError as error:
-                if error.status not in _REFUSED_FOR_GOOD:
-                    raise
-                self._metrics.events.labels(result="failed").inc()
-                self._states.trouble("events", f"refused: {error}")
-            else:
-                self._metrics.events.labels(result="ok").inc()
-                self._states.fine("events")
-            self._outbox.sent(time.time())
-
-    def _deliver(self, one: Message) -> None:
-        if one.count > 1:
-            self._events.refresh(one.namespace, one.name, one.series(), one.body)
-        else:
-            self._events.create(one.namespace, one.body)
-
-    def _away(self, error: ApiError) -> None:
-        if error.reason == "NoResource":
-            self._states.trouble(
-                "API", "it knows no SockAudit: install the CRD (helm value crd.install, or manifests/)"
-            )
-        else:
-            self._states.trouble("API", str(error))
-
-
-def _without_info(findings: tuple[Finding, ...]) -> list[Finding]:
-    return [finding for finding in findings if finding.severity.name != "INFO"]

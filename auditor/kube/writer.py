@@ -57,6 +57,7 @@ class ObjectWriter:
             document = self._client.get(self._path)
         except ApiError as error:
             if error.status == NOT_FOUND and error.reason != "NoResource":
+                self._look({})  # what is not there asks for no pause
                 return None
             raise
         self._look(document)

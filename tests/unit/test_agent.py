@@ -9,10 +9,12 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
+from kube.fake_api import FakeApi
 from prometheus_client.parser import text_string_to_metric_families
 
 from auditor import journal
 from auditor.agent import Agent, AgentSettings
+from auditor.kube.client import Client
 from auditor.publish.endpoint import Endpoint
 
 
@@ -98,6 +100,32 @@ def test_what_a_turn_costs_decides_when_the_next_may_come(caplog: pytest.LogCapt
     generous = Agent(settings(interval=30, cpu_budget_percent=100), None)
     run_turns(generous, 2)
     assert generous._interval == 30
+
+
+def test_a_turn_that_cannot_be_written_is_judged_anew_and_paid_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Agent(settings(interval=0.001, cpu_budget_percent=1), None)
+    before = agent._history
+
+    def never(*_: object, **__: object) -> object:
+        raise ValueError("a figure that cannot be")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("auditor.agent.to_status", never)
+        run_turns(agent, 1)
+    assert agent._history is before, "what opened in this turn opens in the next"
+    assert agent._interval > 0.001, "its cost is within the budget"
+    run_turns(agent, 1)
+    assert agent._history is not before
+
+
+def test_an_agent_that_is_paused_is_ready(api: FakeApi, client: Client) -> None:
+    api.objects["/apis/sockaudit.io/v1alpha1/sockaudits/node-a"] = {"spec": {"paused": True}}
+    agent = Agent(AgentSettings(node_name="node-a"), client)
+    assert not agent.ready()
+    agent._watch = None
+    run_turns(agent, 1)
+    assert agent.ready()
+    assert not api.asked("PATCH")
 
 
 def test_log_lines_are_json_whatever_they_hold(capsys: pytest.CaptureFixture[str]) -> None:

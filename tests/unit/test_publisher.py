@@ -10,9 +10,11 @@ from publish.audits import judged, status, troubled
 from samples import POD_A, in_pod, process, sample
 
 from auditor import journal
-from auditor.agent import Publisher
 from auditor.kube.client import Client
+from auditor.model import Change, Event
+from auditor.publish.events import Message
 from auditor.publish.metrics import Metrics
+from auditor.publisher import DELIVERY_SECONDS, Publisher
 from auditor.remember import History
 
 PATH = "/apis/sockaudit.io/v1alpha1/sockaudits/node-a"
@@ -24,7 +26,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_800_000_000.0
-        monkeypatch.setattr("auditor.agent.time", self)
+        monkeypatch.setattr("auditor.publisher.time", self)
 
     def time(self) -> float:
         return self.now
@@ -45,7 +47,7 @@ class Node:
         """One turn of a node whose pod holds so many of 1,000 descriptors. False when it was paused."""
         self.clock.now += after
         self.history = self.publisher.take_up(self.history)
-        if self.publisher.paused:
+        if self.publisher.look_whether_paused():
             return False
         seen = sample([process(10, in_pod(POD_A), command="java", fds=fds)], at=self.clock.now)
         audit, self.history = judged(seen, history=self.history)
@@ -263,3 +265,83 @@ def test_what_stands_in_the_object_may_be_anything(api: FakeApi, node: Node) -> 
     api.objects[PATH] = {"metadata": {"name": "node-a"}, "status": audit}
     node.turn()
     assert writes(api) == 1
+
+
+def counted(node: Node) -> dict[str, float]:
+    """Writes and events by result, as the metrics say."""
+    families = (("writes", node.metrics.writes), ("events", node.metrics.events))
+    return {
+        f"{name} {one.labels['result']}": one.value
+        for name, counter in families
+        for family in counter.collect()
+        for one in family.samples
+        if one.name.endswith("_total")
+    }
+
+
+@pytest.mark.parametrize("refused", [refusal(422, "Invalid", "node-a"), refusal(403, "Forbidden", "node-a")])
+def test_a_status_that_is_refused_holds_up_no_event(
+    api: FakeApi, node: Node, log: pytest.LogCaptureFixture, refused: dict[str, Any]
+) -> None:
+    api.faults = [Fault("PATCH", "/status", refused["code"], refused) for _ in range(3)]
+    for _ in range(3):
+        node.turn(fds=960)
+    assert [one["type"] for one in sent(api)] == ["Warning"]
+    assert counted(node) == {"writes failed": 3, "events ok": 1}
+    assert log.text.count("object: its status is refused: ") == 1
+    node.turn(fds=960)
+    assert rules(api) == ["ProcessFDsHigh"]
+    assert "object: works again" in log.text
+
+
+def test_an_event_or_a_label_that_fails_is_no_failed_write(
+    api: FakeApi, client: Client, clock: Clock, log: pytest.LogCaptureFixture
+) -> None:
+    node = Node(client, clock)
+    node.turn()
+    api.faults = [Fault("POST", EVENTS, 500, refusal(500, "InternalError"))]
+    node.turn(fds=960)
+    assert counted(node) == {"writes ok": 2, "events failed": 1}
+    labels = api.objects["/api/v1/nodes/node-a"]["metadata"]["labels"]
+    try:
+        labels["topology.kubernetes.io/zone"] = "z2"
+        api.faults = [Fault("PATCH", "/sockaudits/node-a", 403, refusal(403, "Forbidden"))]
+        node.turn(fds=960, after=3700)
+    finally:
+        labels["topology.kubernetes.io/zone"] = "z1"
+    assert counted(node) == {"writes ok": 3, "events failed": 1, "events ok": 2}, "the second is a refresh"
+    assert "labels: the object's are refused" in log.text
+
+
+def test_a_slow_api_gets_one_event_a_turn_and_the_rest_later(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    node.turn()
+    deliver = node.publisher._deliver
+
+    def slowly(one: Message) -> None:
+        node.clock.now += DELIVERY_SECONDS
+        deliver(one)
+
+    monkeypatch.setattr(node.publisher, "_deliver", slowly)
+    node.turn(fds=960)
+    node.publisher._outbox.add([Event(0.0, Change.OPENED, troubled()[2].findings[0])] * 3, [], node.clock.now)
+    for expected in (2, 3, 4):
+        node.turn(fds=960)
+        assert counted(node)["events ok"] == expected
+
+
+def test_events_that_had_to_go_are_counted(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auditor.publish.events.PENDING_MAX", 0)
+    node.turn()
+    node.turn(fds=960)
+    assert counted(node)["events dropped"] == 1
+
+
+def test_what_is_paused_and_deleted_is_not_paused(api: FakeApi, node: Node) -> None:
+    node.turn()
+    api.objects[PATH]["spec"] = {"paused": True}
+    node.turn(after=400)
+    assert node.publisher.paused
+    assert not node.turn()
+    del api.objects[PATH]
+    assert node.turn()
+    assert not node.publisher.paused
