@@ -34,7 +34,7 @@ from auditor.model import (
 )
 from auditor.model.words import clean
 from auditor.publish import object as shape
-from auditor.publish.convert import to_finding
+from auditor.publish.findings import to_finding
 from auditor.publish.when import epoch, timestamp
 from auditor.remember import History
 from auditor.thresholds import complaint, read_thresholds

@@ -1,53 +1,35 @@
-"""From the stages' own types to the object: the one place where API shapes meet ours."""
+"""From the stages' own types to the object: here, and in `owners` and `findings`, API shapes meet ours, and nowhere else."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from auditor.attribute import locate
 from auditor.evaluate import LIMITS, MOMENTARY
 from auditor.model import (
     Assessment,
-    ContainerUsage,
-    Finding,
     Gap,
-    Kind,
     ListenerUsage,
     NodeInfo,
     NodeSample,
     NodeUsage,
-    Owner,
     OwnerKind,
     OwnerUsage,
     PodIdentity,
     PodShare,
-    ProcessUse,
     Reading,
-    Severity,
-    Share,
-    SocketUse,
-    Subject,
-    TcpState,
     Unlimited,
 )
-from auditor.model.words import bounded, clean, place
+from auditor.model.words import place
 from auditor.publish import object as shape
+from auditor.publish import owners
 from auditor.publish.conditions import conditions
+from auditor.publish.fields import maybe, name_of, names, number_of, text_of
+from auditor.publish.findings import to_finding
 from auditor.publish.fit import fit
 from auditor.publish.pressure import pressure, ranked
 from auditor.publish.refused import Refused
 from auditor.publish.when import timestamp
 
-T = TypeVar("T")
-R = TypeVar("R")
-
-NAME_BYTES = 253
-TEXT_BYTES = 1024
-_SEVERITIES: Mapping[Severity, shape.SeverityWord] = {
-    Severity.INFO: "Info",
-    Severity.WARNING: "Warning",
-    Severity.CRITICAL: "Critical",
-}
 _DAEMONS = {"containerd": "containerd", "cri-o": "crio", "docker": "dockerd"}
 _OF_THE_NODE = frozenset({OwnerKind.UNIT, OwnerKind.HOST})  # no pod may speak for the runtime
 _COARSE = ((15 * 60, "<15m"), (3600, "<1h"), (6 * 3600, "<6h"), (24 * 3600, "<1d"))
@@ -117,7 +99,7 @@ def _status(  # noqa: PLR0913, PLR0917
     pods = ranked((row for row in usage.owners if row.owner.kind is OwnerKind.POD), strain)
     others = ranked((row for row in usage.owners if row.owner.kind is not OwnerKind.POD), strain)
     shown = _worst_scopes(assessment)
-    workloads = _workloads(pods, assessment, refused)
+    workloads = owners.workloads(pods, assessment, refused)
     identities = {row.owner: row.identity for row in usage.owners}
     listeners = sorted(usage.listeners or (), key=_fullest_queue_first)
     return shape.Status(
@@ -129,9 +111,9 @@ def _status(  # noqa: PLR0913, PLR0917
         ),
         limits=refused.rows("limits", lambda reading: _limit(reading, assessment), shown[: caps.limits]),
         limits_truncated=_left_out(shown, caps.limits),
-        pods=refused.rows("pods", lambda row: _pod(row, assessment), pods[: caps.pods]),
+        pods=refused.rows("pods", lambda row: owners.pod(row, assessment), pods[: caps.pods]),
         pods_truncated=_left_out(pods, caps.pods),
-        others=refused.rows("others", _other, others[: caps.others]),
+        others=refused.rows("others", owners.other, others[: caps.others]),
         others_truncated=_left_out(others, caps.others),
         workloads=workloads[: caps.workloads],
         workloads_truncated=_left_out(workloads, caps.workloads),
@@ -186,9 +168,9 @@ def _summary(assessment: Assessment, shown: Sequence[Reading], pods: Sequence[Ow
     severities = [finding.severity.label for finding in assessment.findings]
     return shape.Summary(
         limit=worst.limit if worst else None,
-        scope=_text(worst.scope) if worst else None,
+        scope=text_of(worst.scope) if worst else None,
         percent=worst.percent if worst else None,
-        exhausts_at=_maybe(timestamp, end),
+        exhausts_at=maybe(timestamp, end),
         full_in=None if end is None else full_in(end - now),
         top_pod=_top_pod(pods[0]) if pods else None,
         findings=len(severities),
@@ -203,15 +185,15 @@ def full_in(seconds: float) -> str | None:
 
 
 def _top_pod(row: OwnerUsage) -> str:
-    return _text(f"{row.identity.namespace}/{row.identity.name}" if row.identity else row.owner.id)
+    return text_of(f"{row.identity.namespace}/{row.identity.name}" if row.identity else row.owner.id)
 
 
 def _node(sample: NodeSample, usage: NodeUsage, node: NodeInfo) -> shape.Node:
     totals = usage.totals
     return shape.Node(
-        kernel=_name(sample.kernel),
-        os_image=_maybe(_name, node.os_image),
-        runtime=_maybe(_name, node.runtime),
+        kernel=name_of(sample.kernel),
+        os_image=maybe(name_of, node.os_image),
+        runtime=maybe(name_of, node.runtime),
         runtime_hard_limit=_runtime_hard_limit(sample, node.runtime),
         pods_allocatable=node.pods_allocatable,
         processes=totals.processes,
@@ -231,7 +213,7 @@ def _bare_node(sample: NodeSample, usage: NodeUsage) -> shape.Node:
     """Write what was counted one by one; for the rest cannot be."""
     totals = usage.totals
     return shape.Node(
-        kernel=_name(sample.kernel),
+        kernel=name_of(sample.kernel),
         processes=totals.processes,
         pods=totals.pods,
         containers=totals.containers,
@@ -244,9 +226,9 @@ def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
     warning, critical = assessment.thresholds.get((reading.limit, reading.scope), (None, None))
     return shape.LimitUse(
         name=reading.limit,
-        scope=_text(reading.scope),
+        scope=text_of(reading.scope),
         used=reading.used,
-        limit=_number(reading.maximum),
+        limit=number_of(reading.maximum),
         limit_state=_state(reading.maximum),
         percent=reading.percent,
         warning=warning,
@@ -255,8 +237,8 @@ def _limit(reading: Reading, assessment: Assessment) -> shape.LimitUse:
         peak=peak.value if peak else None,
         peak_at=timestamp(peak.at) if peak else None,
         peak_since=timestamp(peak.since) if peak else None,
-        exhausts_at=_maybe(timestamp, assessment.ends.get((reading.limit, reading.scope))),
-        pod_share=_maybe(_pod_share, assessment.shares.get((reading.limit, reading.scope))),
+        exhausts_at=maybe(timestamp, assessment.ends.get((reading.limit, reading.scope))),
+        pod_share=maybe(_pod_share, assessment.shares.get((reading.limit, reading.scope))),
     )
 
 
@@ -264,131 +246,10 @@ def _pod_share(share: PodShare) -> shape.PodShare:
     return shape.PodShare(pods=share.pods, p50=share.p50, p90=share.p90, max=share.max)
 
 
-def _outside(kind: OwnerKind) -> shape.OutsideKind:
-    words: dict[OwnerKind, shape.OutsideKind] = {
-        OwnerKind.UNIT: "Unit",
-        OwnerKind.CONTAINER: "Container",
-        OwnerKind.HOST: "Host",
-        OwnerKind.KERNEL: "Kernel",
-    }
-    return words[kind]
-
-
 def _state(maximum: object) -> shape.LimitState:
     if maximum is None:
         return "Unknown"
     return "Unlimited" if isinstance(maximum, Unlimited) else "Known"
-
-
-def _number(maximum: object) -> int | None:
-    return maximum if isinstance(maximum, int) else None
-
-
-def _pod(row: OwnerUsage, assessment: Assessment) -> shape.Pod:
-    identity = row.identity
-    peak = assessment.fds_peaks.get(row.owner)
-    return shape.Pod(
-        namespace=_maybe(_name, identity.namespace if identity else None),
-        name=_maybe(_name, identity.name if identity else None),
-        uid=_name(row.owner.id),
-        workload=_name("/".join(identity.workload)) if identity and identity.workload else None,
-        host_network=identity.host_network if identity else None,
-        qos_class=row.qos,
-        fds_peak=peak.value if peak else None,
-        containers=[_container(container) for container in row.containers[:64]],
-        **_held(row),
-    )
-
-
-def _other(row: OwnerUsage) -> shape.Other:
-    return shape.Other(
-        kind=_outside(row.owner.kind),
-        name=_name(row.owner.id) if row.owner.id else None,
-        runtime=next((container.runtime for container in row.containers), None),
-        processes=row.processes,
-        threads=row.threads,
-        **_held(row),
-    )
-
-
-def _held(row: OwnerUsage) -> dict[str, Any]:
-    return {
-        "fds": row.fds,
-        "open_descriptions": row.descriptions,
-        "kinds": _maybe(_kinds, row.kinds),
-        "sockets": _maybe(_sockets, row.sockets),
-        "worst_process": _maybe(lambda worst: _process(worst, row.containers), row.worst),
-    }
-
-
-def _kinds(kinds: Mapping[Kind, int]) -> shape.Kinds:
-    return shape.Kinds(**{kind.value: kinds.get(kind, 0) for kind in Kind})
-
-
-def _sockets(sockets: SocketUse) -> shape.Sockets:
-    tcp = sockets.tcp
-    return shape.Sockets(
-        tcp=None if tcp is None else shape.Tcp(**{state.name.lower(): tcp.get(state, 0) for state in TcpState}),
-        udp=sockets.udp,
-        unix=sockets.unix,
-        other=sockets.other,
-    )
-
-
-def _process(process: ProcessUse, containers: Iterable[ContainerUsage]) -> shape.WorstProcess:
-    home = next((one for one in containers if one.worst and one.worst.pid == process.pid), None)
-    return shape.WorstProcess(
-        pid=process.pid,
-        command=bounded(clean(process.command), 64),
-        container=_maybe(_name, (home.name or home.id) if home else None),
-        fds=process.fds,
-        soft_limit=_number(process.soft_limit),
-        hard_limit=_number(process.hard_limit),
-        percent=process.percent,
-    )
-
-
-def _container(container: ContainerUsage) -> shape.Container:
-    return shape.Container(
-        name=_maybe(_name, container.name),
-        id=_maybe(_name, container.id),
-        runtime=container.runtime,
-        fds=container.fds,
-    )
-
-
-def _workloads(pods: Iterable[OwnerUsage], assessment: Assessment, refused: Refused) -> list[shape.Workload]:
-    grouped: dict[tuple[str, str, str], list[OwnerUsage]] = {}
-    for row in pods:
-        if row.identity and row.identity.workload:
-            grouped.setdefault((row.identity.namespace, *row.identity.workload), []).append(row)
-    workloads = refused.rows("workloads", lambda item: _workload(*item, assessment), grouped.items())
-    return sorted(workloads, key=lambda one: (-(one.fds_peak or 0), one.namespace, one.kind, one.name))
-
-
-def _workload(name: tuple[str, str, str], rows: Sequence[OwnerUsage], assessment: Assessment) -> shape.Workload:
-    soft = [row.worst.soft_limit for row in rows if row.worst and isinstance(row.worst.soft_limit, int)]
-    hard = [limit for row in rows for limit in _hard_limits(row)]
-    peaks = [assessment.fds_peaks[row.owner].value for row in rows if row.owner in assessment.fds_peaks]
-    return shape.Workload(
-        namespace=_name(name[0]),
-        kind=_name(name[1]),
-        name=_name(name[2]),
-        pods=len(rows),
-        fds_peak=max(peaks, default=None),
-        soft_min=min(soft, default=None),
-        soft_max=max(soft, default=None),
-        hard_min=min(hard, default=None),
-        hard_max=max(hard, default=None),
-    )
-
-
-def _hard_limits(row: OwnerUsage) -> Iterator[int]:
-    """Yield what its containers were given; a program may give up some of it, which shows as a limit lowered."""
-    for container in row.containers:
-        worst = container.worst
-        if container.id and worst and isinstance(worst.hard_limit, int) and not worst.lowered_itself:
-            yield worst.hard_limit
 
 
 def _runtime_hard_limit(sample: NodeSample, runtime: str | None) -> int | None:
@@ -409,75 +270,21 @@ def _fullest_queue_first(one: ListenerUsage) -> tuple[object, ...]:
 def _listener(one: ListenerUsage, identity: PodIdentity | None) -> shape.Listener:
     return shape.Listener(
         kind=one.owner.kind.value,
-        address=_name(one.address),
+        address=name_of(one.address),
         port=one.port,
-        protocol=_name(one.protocol),
+        protocol=name_of(one.protocol),
         connections=one.connections,
         queue=one.queue,
         backlog=one.backlog,
         drops=one.drops,
-        **_names(one.owner, identity),
+        **names(one.owner, identity),
     )
-
-
-def to_finding(finding: Finding) -> shape.Finding:
-    """Write one finding."""
-    return shape.Finding(
-        id=_text(finding.id),
-        rule=finding.rule,
-        severity=_SEVERITIES[finding.severity],
-        subject=_subject(finding.subject),
-        name=finding.limit,
-        scope=_maybe(_text, finding.scope),
-        used=finding.used,
-        limit=_number(finding.maximum),
-        percent=finding.percent,
-        since=timestamp(finding.since),
-        exhausts_at=_maybe(timestamp, finding.exhausts_at),
-        consumers=[_share(share) for share in finding.consumers[:5]],
-        affected=[_share(share) for share in finding.affected[:5]],
-        message=_text(finding.message),
-        remedy=_text(finding.remedy),
-    )
-
-
-def _subject(subject: Subject) -> shape.Subject:
-    process = subject.process
-    if subject.owner is None:
-        return shape.Subject(kind="Node")
-    return shape.Subject(
-        kind=subject.owner.kind.value,
-        container=_maybe(_name, subject.container),
-        pid=process.pid if process else None,
-        command=bounded(clean(process.command), 64) if process else None,
-        **_names(subject.owner, subject.identity),
-    )
-
-
-def _share(share: Share) -> shape.Share:
-    return shape.Share(
-        kind=share.owner.kind.value,
-        used=share.used,
-        estimate=True if share.estimate else None,
-        unit=share.unit,
-        **_names(share.owner, share.identity),
-    )
-
-
-def _names(owner: Owner, identity: PodIdentity | None) -> dict[str, Any]:
-    if owner.kind is OwnerKind.POD:
-        return {
-            "namespace": _maybe(_name, identity.namespace if identity else None),
-            "name": _maybe(_name, identity.name if identity else None),
-            "uid": _name(owner.id),
-        }
-    return {"name": _name(owner.id) if owner.id else None}
 
 
 def _coverage(sample: NodeSample, gaps: Sequence[Gap], interval: float, caps: Caps) -> shape.Coverage:
     return shape.Coverage(
         source=sample.source,
-        reason=_text(sample.reason),
+        reason=text_of(sample.reason),
         processes=len(sample.processes),
         vanished=sample.vanished,
         denied=sample.denied,
@@ -487,27 +294,15 @@ def _coverage(sample: NodeSample, gaps: Sequence[Gap], interval: float, caps: Ca
         effective_interval=round(interval, 1),
         gaps=[
             shape.Gap(
-                id=_name(gap.id),
-                detail=_text(gap.detail),
+                id=name_of(gap.id),
+                detail=text_of(gap.detail),
                 count=gap.count,
-                limits=[_name(limit) for limit in sorted(gap.limits)[:40]],
+                limits=[name_of(limit) for limit in sorted(gap.limits)[:40]],
             )
             for gap in gaps[: caps.gaps]
         ],
         gaps_truncated=_left_out(gaps, caps.gaps),
     )
-
-
-def _name(text: str) -> str:
-    return bounded(clean(text), NAME_BYTES)
-
-
-def _text(text: str) -> str:
-    return bounded(clean(text), TEXT_BYTES)
-
-
-def _maybe(make: Callable[[T], R], value: T | None) -> R | None:
-    return None if value is None else make(value)
 
 
 __all__ = ["AGENT", "UNCAPPED", "Caps", "full_in", "timestamp", "to_document", "to_status"]
