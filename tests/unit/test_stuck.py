@@ -59,3 +59,12 @@ def test_more_queues_than_there_is_room_for_leave_everyone_theirs(monkeypatch: p
         assessment, history = assess(attribute(seen, NAMES), history, Policy(), 2000.0 + 60 * turn)
         some = [one for one in assessment.findings if one.rule == "SocketQueueStuck"]
     assert [one.message.partition(":")[0] for one in some] == ["shop/cart", "db/postgres"]
+
+
+def test_a_queue_that_is_not_followed_neither_opens_nor_closes_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("auditor.remember.stillness._QUEUES_MAX", 1)
+    open_before = found([(50_000, 0)] * 4)[0][-1]
+    other = Queueing(8, 5, 1, Peer("10.0.0.7", 1, 1), 50_000, 0, (20,))
+    seen = sample(PROCESSES, queueing=(other, Queueing(7, 99, 40_000, Peer("10.0.0.8", 5432, 1), 50_000, 0, (10,))))
+    assessment, _ = assess(attribute(seen, NAMES), History.restored(open_before, {}, {}), Policy(), 9000.0)
+    assert [one.id for one in assessment.findings if one.rule == "SocketQueueStuck"] == [one.id for one in open_before]
