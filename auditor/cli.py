@@ -1,16 +1,14 @@
 """The command line. Composes the stages; each error is one line that says what happened and what to do."""
 
 import argparse
-import json
 import os
 import platform
 import signal
 import sys
-import time
 from collections.abc import Sequence
 from typing import NoReturn
 
-from auditor import __version__
+from auditor import __version__, streams
 
 EXIT_OK = 0
 EXIT_FOUND = 1
@@ -45,15 +43,18 @@ def main(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | No
     Returns:
         0 done; 1 a finding at or above `--fail-on`; 2 the audit failed, bad usage, or Unknown under `--fail-on`.
     """
-    arguments = (parser or _parser()).parse_args(argv)
     try:
-        return int(arguments.run(arguments))
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:
-        # The reader has what it wanted (`| head`). Python flushes stdout once more on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with streams.checked():
+            arguments = (parser or _parser()).parse_args(argv)
+            if getattr(arguments, "output", None) not in (None, "table"):
+                streams.for_programs()
+            return int(arguments.run(arguments))
+    except streams.ReaderGoneError:
         return EXIT_OK
+    except streams.OutputError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:  # before there was anything to tell
+        return 128 + signal.SIGINT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
 
     scan = commands.add_parser("scan", help="audit this machine once and print what was found")
     scan.set_defaults(run=_scan)
-    scan.add_argument("-o", "--output", choices=("table", "json", "yaml"), default="table", help="default: table")
+    scan.add_argument(
+        "-o", "--output", choices=("table", "json", "yaml"), help="default: table; several audits are lines of json"
+    )
     scan.add_argument("--all", action="store_true", help="every row of the table")
     scan.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     scan.add_argument("--snat-ports", type=_snat_ports, metavar="N", help=_SNAT_PORTS_HELP)
@@ -172,10 +175,9 @@ def _scan(arguments: argparse.Namespace) -> int:
     # Imported here, so that `sockaudit --help` and the agent do not pay for the terminal.
     from auditor import scan  # noqa: PLC0415
 
-    if arguments.count != 1 and arguments.output == "yaml":
+    worst = None
+    if arguments.count != 1 and arguments.output not in (None, "json"):
         return _fail("--count other than 1 prints one JSON object a line: use -o json")
-    remaining = arguments.count
-    worst = EXIT_OK
     auditor = scan.Auditor(
         arguments.procfs,
         arguments.pod_logs,
@@ -184,26 +186,24 @@ def _scan(arguments: argparse.Namespace) -> int:
         source=arguments.source,
         snat_ports=arguments.snat_ports,
     )
-    while True:
-        try:
-            audited = auditor.audit()
-        except scan.SweepError as error:
-            return _fail(str(error))
-        if arguments.count != 1:
-            print(json.dumps(audited.document()), flush=True)  # noqa: T201 - the command's output
-        else:
-            audited.show(arguments.output, all_rows=arguments.all)
-        worst = max(worst, audited.exit_code(arguments.fail_on))
-        remaining -= 1
-        if remaining == 0:
-            return worst
-        time.sleep(arguments.interval)
+    output = "line" if arguments.count != 1 else arguments.output or "table"
+    try:
+        for audited in auditor.audits(arguments.count):
+            seen = audited.exit_code(arguments.fail_on)
+            worst = seen if worst is None else max(worst, seen)
+            audited.show(output, all_rows=arguments.all)
+    except scan.SweepError as error:
+        return _fail(str(error))
+    except (KeyboardInterrupt, streams.ReaderGoneError):
+        if worst is None:
+            raise
+    return worst or EXIT_OK
 
 
 def _depth(arguments: argparse.Namespace) -> int:
     from auditor import depth  # noqa: PLC0415
 
-    if arguments.count != 1 or arguments.fail_on or arguments.output == "yaml":
+    if arguments.count != 1 or arguments.fail_on or arguments.output not in (None, "table", "json"):
         return _fail("--pod and --port show one moment, as table or json: leave --count, --fail-on and -o yaml out")
     try:
         depth.show(
@@ -316,7 +316,7 @@ def _capture(arguments: argparse.Namespace) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"sockaudit: {message}", file=sys.stderr)  # noqa: T201 - the one line an error is
+    streams.complain(message)
     return EXIT_FAILED
 
 

@@ -1,9 +1,11 @@
 """One audit of this machine, for a person or a script. Composes the stages; never throttled, writes to no cluster."""
 
+import itertools
 import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
@@ -41,15 +43,15 @@ class Audited:
         return to_document(self.status, self.node)
 
     def show(self, output: str, *, all_rows: bool) -> None:
-        """Print it to stdout as a table, json or yaml."""
+        """Write it to stdout as a table, json, yaml, or one line of JSON, and no later than now."""
         if output == "table":
             console = Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS))
             render(self.status, self.node.name, console, all_rows=all_rows)
-        elif output == "json":
-            json.dump(self.document(), sys.stdout, indent=2)
-            sys.stdout.write("\n")
-        else:
+        elif output == "yaml":
             yaml.safe_dump(self.document(), sys.stdout, sort_keys=False)
+        else:
+            sys.stdout.write(json.dumps(self.document(), indent=2 if output == "json" else None) + "\n")
+        sys.stdout.flush()
 
     def exit_code(self, fail_on: str | None) -> int:
         """Return the exit code that `--fail-on` asks for."""
@@ -80,6 +82,14 @@ class Auditor:
         self._history = History()
         profile = PROFILES["privileged" if os.geteuid() == 0 else "unprivileged"]
         self._policy = Policy(promised=profile.promised)
+
+    def audits(self, number: int) -> Iterator[Audited]:
+        """Audit so many times, with the interval in between; 0 goes on until stopped. Raises as `audit`."""
+        for turn in itertools.count(1):
+            yield self.audit()
+            if turn == number:
+                return
+            time.sleep(self._interval)
 
     def audit(self) -> Audited:
         """Audit once.

@@ -36,6 +36,8 @@ _LONGEST_WAIT_SECONDS: Final = 5.0  # What a Retry-After may cost the caller, at
 _LARGEST_REPLY: Final = 32 << 20  # A node's pod list is about 1 MiB; what is larger is not for us.
 _LARGEST_LINE: Final = 8 << 20  # etcd holds no object above 1.5 MiB.
 _MOST_WORDS: Final = 300
+NOT_A_KUBECONFIG: Final = (ConfigException, yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError)
+"""What the package raises for a file that is YAML of another shape, or none at all."""
 # The package writes certificates of a kubeconfig to temporary files, and gives their names away before they are written.
 _LOADING: Final = Lock()
 
@@ -236,9 +238,15 @@ def connect(
         if context is None and kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
             load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
-            load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, context=context, client_configuration=configuration
-            )
+            try:
+                load_kube_config(  # type: ignore[no-untyped-call]
+                    config_file=kubeconfig, context=context, client_configuration=configuration
+                )
+            except NOT_A_KUBECONFIG as error:
+                why = _one_line(error) if isinstance(error, ConfigException) else "it is no kubeconfig"
+                if kubeconfig is not None:
+                    why = f"{kubeconfig} does not exist" if not os.path.exists(kubeconfig) else f"{kubeconfig}: {why}"
+                raise ConfigException(why) from None
         return configuration
 
     return Client(load, pause)

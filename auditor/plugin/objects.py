@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-import yaml
-from kubernetes.config import ConfigException, list_kube_config_contexts
+from kubernetes.config import list_kube_config_contexts
 from pydantic import ValidationError
 
-from auditor.kube.client import ApiError, Client, connect
+from auditor.kube.client import NOT_A_KUBECONFIG, ApiError, Client, connect
 from auditor.model.words import bounded, clean
 from auditor.publish import object as shape
 from auditor.publish.object import GROUP, PLURAL, VERSION
@@ -37,7 +36,7 @@ class Cluster:
         """Return the namespace that kubectl would use."""
         try:
             contexts, active = list_kube_config_contexts(self._kubeconfig)  # type: ignore[no-untyped-call]
-        except (ConfigException, OSError, ValueError, yaml.YAMLError):
+        except (OSError, *NOT_A_KUBECONFIG):
             return _DEFAULT
         chosen = next((one for one in contexts if one.get("name") == self._context), active)
         return str((chosen.get("context") or {}).get("namespace") or _DEFAULT)

@@ -1,11 +1,13 @@
 """The command line as a user meets it: each mistake is one line that says what to do."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from kernel import recorded
 
 SOCKAUDIT = (sys.executable, "-m", "auditor.cli")
 
@@ -31,6 +33,7 @@ def sockaudit(*arguments: object, **environment: str) -> subprocess.CompletedPro
         (("agent", "--cpu-budget", "much"), "much is not a percentage of one core"),
         (("scan", "--count", "-1"), "-1 is not a whole number"),
         (("scan", "--count", "2.5"), "2.5 is not a whole number"),
+        (("scan", "--count", "2", "-o", "table"), "one JSON object a line: use -o json"),
         (("scan", "--output", "xml"), "invalid choice: 'xml'"),
         (("scan", "--procfs", "/nonexistent"), "/nonexistent cannot be read as a directory"),
         ((), "COMMAND"),
@@ -57,6 +60,20 @@ def test_an_agent_that_cannot_work_says_why_and_ends(arguments: tuple[str, ...],
     assert done.returncode == 2
     assert says in done.stderr.splitlines()[-1]
     assert "traceback" not in done.stderr.lower()
+
+
+@pytest.mark.parametrize(("more", "code"), [((), 0), (("--fail-on", "critical"), 2)])
+def test_an_endless_scan_that_is_stopped_ends_with_what_it_saw(
+    tmp_path: Path, more: tuple[str, ...], code: int
+) -> None:
+    recorded.node(tmp_path)
+    command = [*SOCKAUDIT, "scan", "--count", "0", "--procfs", str(tmp_path), *more]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as scan:
+        assert scan.stdout is not None
+        assert scan.stderr is not None
+        assert scan.stdout.readline().startswith("{")
+        scan.send_signal(signal.SIGINT)
+        assert (scan.stdout.read(), scan.stderr.read(), scan.wait(20)) == ("", "", code)
 
 
 def test_an_agent_serves_on_ipv6_and_ends_by_a_signal() -> None:
