@@ -107,10 +107,10 @@ def _parser() -> argparse.ArgumentParser:
     replay = commands.add_parser(
         "replay",
         help="what would have been found in a recording, and when",
-        description="Runs memory and rules over a recording, as `sockaudit scan --count 0 -o json > FILE` makes one.",
+        description="Runs memory and rules over a recording, as sockaudit scan --count 0 -o json > FILE makes one.",
     )
     replay.set_defaults(run=_replay)
-    replay.add_argument("file", metavar="FILE", help="one audit a line")
+    replay.add_argument("file", metavar="FILE", help="audits, one a line or as scan -o json prints one; - is stdin")
     replay.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
     replay.add_argument("--thresholds", metavar="FILE", help="try others: LIMIT: {warning: PERCENT, critical: PERCENT}")
 

@@ -62,7 +62,8 @@ def process_fds(reading: Reading) -> str:
             ),
         )
     )
-    return f"{owner_name(subject.owner, subject.identity)} ({detail}) holds {_share(reading)} file descriptors{_use(reading)}"
+    who = owner_name(subject.owner, subject.identity) + (f" ({detail})" if detail else "")
+    return f"{who} holds {_share(reading)} file descriptors{_use(reading)}"
 
 
 def file_handles(reading: Reading) -> str:

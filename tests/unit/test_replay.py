@@ -55,6 +55,70 @@ def test_a_recording_tells_what_would_have_been_found_and_when(leak: Path) -> No
     assert "opened  Info  FDLeak  shop/cart (app, pid 7 java) holds" in table[0]
 
 
+def test_who_it_was_is_said_outside_of_pods_too(tmp_path: Path) -> None:
+    worst = {"pid": 19593, "command": "python3", "fds": 990, "softLimit": 1000}
+    others = [{"kind": "Host", "worstProcess": worst}, {"kind": "Container", "name": "3f" * 32, "worstProcess": worst}]
+    limits = [
+        {"name": "process-fds", "scope": "host", "used": 990, "limit": 1000},
+        {"name": "process-fds", "scope": "shop/lost app", "used": 999, "limit": 1000},
+        {"name": "process-fds", "scope": "cron.service", "used": 999, "limit": 1000},
+        {"name": "listen-backlog", "scope": "host 10.0.0.1:80", "used": 129, "limit": 129},
+        {"name": "time-wait", "scope": "host", "used": 129, "limit": 129},
+    ]
+    path = tmp_path / "rec.jsonl"
+    path.write_text("".join(audit(turn, 10, limits=limits, others=others, pods=[]) + "\n" for turn in range(3)))
+    found = {line.split("  ")[-1].partition(" holds")[0] for line in replay(path).stdout.splitlines() if "FDs" in line}
+    assert found == {
+        "host (pid 19593 python3)",
+        "container 3f3f3f3f3f3f (pid 19593 python3)",
+        "shop/lost (app)",
+        "cron.service",
+    }
+    findings = [json.loads(line)["finding"] for line in replay(path, "-o", "json").stdout.splitlines()]
+    kinds = {(one["name"], one["scope"]): one["subject"]["kind"] for one in findings}
+    assert kinds["process-fds", "host"] == kinds["listen-backlog", "host 10.0.0.1:80"] == "Host"
+    assert kinds["time-wait", "host"] == "Node"
+    assert kinds["process-fds", "cron.service"] == "Unit"
+
+
+def test_what_no_recording_holds_is_said_not_to_be_judged(leak: Path) -> None:
+    leak.write_text(audit(0, 10, findings=[{"rule": "UDPReceiveDrops"}, {"rule": "PIDsHigh"}]))
+    done = replay(leak)
+    assert done.stdout == "nothing would have been found: 1 audit, 2026-09-21T14:13:20Z to 2026-09-21T14:13:20Z\n"
+    assert done.stderr.startswith("sockaudit: not judged: UDPReceiveDrops, found when")
+    assert replay(leak, "-o", "json").stdout == ""
+
+
+def test_audits_that_came_within_a_second_all_count(tmp_path: Path) -> None:
+    path = tmp_path / "rec.jsonl"
+    limits = [{"name": "pids", "scope": "shop/cart app", "used": 85, "limit": 100}]
+    path.write_text(
+        "".join(audit(0, 0, limits=limits, pods=[], coverage={"effectiveInterval": 0.5}) + "\n" for _ in range(2))
+    )
+    done = replay(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "opened  Warning  PIDsHigh" in done.stdout, "two sweeps in a row"
+
+
+def test_one_audit_as_scan_prints_it_is_a_recording(tmp_path: Path) -> None:
+    indented = json.dumps(json.loads(audit(0, 4000)), indent=2) + "\n"
+    path = tmp_path / "one.json"
+    path.write_text(indented + audit(1, 4000) + "\n" + indented.replace(":13:20Z", ":15:20Z"))
+    done = replay(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Critical  ProcessFDsHigh  shop/cart (app, pid 7 java) holds" in done.stdout
+    piped = subprocess.run([*SOCKAUDIT, "-"], input=path.read_text(), capture_output=True, text=True, check=False)
+    assert piped.stdout == done.stdout
+
+
+@pytest.mark.parametrize("where", ["/dev/full", "&-"])
+def test_what_goes_wrong_with_the_output_is_not_the_recordings_fault(leak: Path, where: str) -> None:
+    command = f"{' '.join(SOCKAUDIT)} {leak} >{where}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "the output cannot be written" in done.stderr
+
+
 def test_twice_the_same_gives_the_same_bytes(leak: Path) -> None:
     assert replay(leak, "-o", "json").stdout == replay(leak, "-o", "json").stdout
 
@@ -101,9 +165,10 @@ def test_other_thresholds_find_other_things(tmp_path: Path, leak: Path) -> None:
     assert "Critical  ProcessFDsHigh" in found
 
 
-def test_a_file_without_audits_is_an_error(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path / "empty"):
-        done = replay(path)
-        assert done.returncode == 2
-        assert done.stderr.count("\n") == 1
-        (tmp_path / "empty").write_text("")
+def test_a_file_without_audits_is_one_line_that_names_no_command_to_overwrite_it(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    (tmp_path / "other").write_text("root:x:0:0\n" * 30)
+    for name in ("none", "empty", "other"):
+        done = replay(tmp_path / name)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+        assert f"> {tmp_path}" not in done.stderr
