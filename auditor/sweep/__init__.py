@@ -18,6 +18,7 @@ from auditor.sweep import (
     descriptors,
     dumps,
     egress,
+    hidden,
     listeners,
     namespaces,
     node,
@@ -29,7 +30,7 @@ from auditor.sweep import (
     users,
 )
 from auditor.sweep.budget import Budget
-from auditor.sweep.losses import OF_DESCRIPTORS, OF_NAMESPACES, Losses
+from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory, Spare
 from auditor.sweep.processes import Row
 
@@ -110,7 +111,7 @@ def sweep(
         sweep_seconds=time.monotonic() - began,
         cpu_seconds=time.thread_time() - cpu + network.cpu_seconds,
         gaps=(
-            *_hidden(root, rows),
+            *hidden.gaps(root, rows),
             *losses.gaps(),
             *holdings.gaps(),
             *network.gaps,
@@ -134,18 +135,6 @@ def _rows(root: ProcRoot, losses: Losses) -> list[Row]:
         return processes.take(root, losses)
     except KernelError:
         raise SweepError(f"{root.path} cannot be read as a directory. Name a procfs with --procfs.") from None
-
-
-def _hidden(root: ProcRoot, rows: list[Row]) -> list[Gap]:
-    """Tell that processes do not show at all: every PID namespace has a process 1."""
-    gaps = []
-    if root.nested:
-        detail = "processes outside this PID namespace do not show: hostPID, or docker run --pid=host, shows them"
-        gaps.append(Gap("pid-namespace", detail))
-    if root.live and all(row.pid != 1 for row in rows):
-        detail = f"{root.path} shows some processes only (mounted with hidepid): root with CAP_SYS_PTRACE sees all"
-        gaps.append(Gap("hidden-processes", detail, limits=OF_DESCRIPTORS | OF_NAMESPACES | {"process-fds"}))
-    return gaps
 
 
 def _shared(

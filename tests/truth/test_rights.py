@@ -1,6 +1,7 @@
 """What is seen with fewer rights, and what is said of the rest."""
 
 import base64
+import json
 import os
 import pickle
 import subprocess
@@ -15,7 +16,6 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Kind, NodeSample
 from auditor.sweep import sweep
 
-pytestmark = pytest.mark.source("procfs")
 NOBODY = 65534
 
 
@@ -25,6 +25,7 @@ def sample_of(text: str) -> NodeSample:
     return sample
 
 
+@pytest.mark.source("procfs")
 def test_without_any_right_counts_limits_and_the_own_namespace_are_still_seen(start: Start) -> None:
     truth, tcp = start("near_limit"), start("tcp", 1)
     sample = sample_of(start("sweep_as_user", NOBODY, 0)["sample"])
@@ -49,6 +50,7 @@ def test_without_any_right_counts_limits_and_the_own_namespace_are_still_seen(st
     assert sample.denied == sum(process.kinds is None for process in sample.processes)
 
 
+@pytest.mark.source("procfs")
 def test_processes_hidden_by_the_mount_are_said_to_be_hidden(start: Start) -> None:
     truth = start("near_limit")
     sample = sample_of(start("sweep_as_user", NOBODY, 2)["sample"])
@@ -57,6 +59,7 @@ def test_processes_hidden_by_the_mount_are_said_to_be_hidden(start: Start) -> No
     assert "process-fds" in gap.limits
 
 
+@pytest.mark.source("procfs")
 def test_processes_that_show_but_do_not_open_are_denied(start: Start) -> None:
     truth = start("near_limit")
     sample = sample_of(start("sweep_as_user", NOBODY, 1)["sample"])
@@ -66,6 +69,7 @@ def test_processes_that_show_but_do_not_open_are_denied(start: Start) -> None:
     assert sample.denied > 1
 
 
+@pytest.mark.source("procfs")
 def test_another_pid_namespaces_procfs_is_read_but_its_pids_are_not_compared(start: Start) -> None:
     truth = start("pid_namespace")
     root = ProcRoot(truth["root"])
@@ -90,6 +94,7 @@ print(sample.facts.pid_max, *(gap.id for gap in sample.gaps if "pids" in gap.lim
 """
 
 
+@pytest.mark.source("procfs")
 @pytest.mark.parametrize("mount", [[], ["--mount-proc"]], ids=["the host's proc", "its own proc"])
 def test_in_a_pid_namespace_of_its_own_the_machines_maximum_does_not_show(mount: list[str]) -> None:
     """Since Linux 6.14, where the file shows that of the reader's namespace by whatever mount."""
@@ -99,3 +104,12 @@ def test_in_a_pid_namespace_of_its_own_the_machines_maximum_does_not_show(mount:
     shown = ("None", ["pid-max"]) if release >= (6, 14) else (str(sysctl("kernel/pid_max")), [])
     assert (maximum, [gap for gap in gaps if gap != "cgroup-tasks"]) == shown
     assert sweep(ProcRoot()).facts.pid_max == sysctl("kernel/pid_max")
+
+
+def test_in_a_pid_namespace_of_its_own_nothing_is_healthy(source: str) -> None:
+    command = ["unshare", "-pf", "--mount-proc", sys.executable, "-m", "auditor.cli", "scan", "-o", "json"]
+    done = subprocess.run([*command, "--source", source], check=True, capture_output=True, text=True)
+    status = json.loads(done.stdout)["status"]
+    assert (status["coverage"]["source"], status["verdict"]) == (source, "Unknown")
+    (gap,) = (gap for gap in status["coverage"]["gaps"] if gap["id"] == "pid-namespace")
+    assert {"process-fds", "inotify-instances", "time-wait"} <= set(gap["limits"])

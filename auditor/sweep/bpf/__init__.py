@@ -15,7 +15,7 @@ from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.bpf.records import Port, Task
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeFacts, NodeSample
-from auditor.sweep import descriptors, dumps, egress, namespaces, node, pools, tasks, users
+from auditor.sweep import descriptors, dumps, egress, hidden, namespaces, node, pools, tasks, users
 from auditor.sweep.bpf import budgets, unowned
 from auditor.sweep.bpf.holdings import Holdings
 from auditor.sweep.bpf.processes import Table
@@ -103,6 +103,7 @@ def sweep(
         sweep_seconds=time.monotonic() - began,
         cpu_seconds=time.thread_time() - cpu + network.cpu_seconds,
         gaps=(
+            *hidden.gaps(root, rows),
             *_judged_still(losses.gaps()),
             *_judged_still(unseen.gaps()),
             *network.gaps,
