@@ -11,7 +11,8 @@ from auditor.kernel.root import ProcRoot
 from auditor.kube.pod_logs import pod_logs
 from auditor.model import OwnerKind, PodIdentity
 from auditor.model.words import clean
-from auditor.publish.depth import document, render
+from auditor.publish.depth import render
+from auditor.publish.depth_document import document
 from auditor.publish.terminal import columns
 from auditor.sweep import depth
 

@@ -18,6 +18,8 @@ from auditor.sweep.memory import Memory
 from auditor.sweep.processes import Row
 
 _DOORS = 4
+_AFTER_FIN = frozenset({TcpState.CLOSE_WAIT, TcpState.LAST_ACK, TcpState.CLOSING})
+"""The peer has closed; until that was read its FIN counts as one byte."""
 _STATES = {int(state): state for state in TcpState}
 
 
@@ -57,9 +59,9 @@ def of_processes(root: ProcRoot, belongs: Callable[[Row], bool]) -> Depth:
     found = [
         one
         for one in node.sockets(inhabited, lambda _: True, unix=True)
-        if any(holder.pid in own for holder in one.holders) or (not one.holders and one.netns in theirs)
+        if any(holder.pid in own for holder in one.holders or ()) or (not one.holders and one.netns in theirs)
     ]
-    return node.depth(found)
+    return node.depth(found, frozenset(own))
 
 
 class _Node:
@@ -74,6 +76,7 @@ class _Node:
         self.holders: defaultdict[int, list[Holder]] = defaultdict(list)
         for inode, packed in zip(holdings.socket_inodes, holdings.socket_places, strict=True):
             self.holders[inode].append(Holder(*place(packed)))
+        self._nobody = () if holdings.whole else None  # who holds what nobody was seen to hold
         self._unentered = 0
 
     def namespaces(self) -> set[int]:
@@ -120,7 +123,7 @@ class _Node:
                 peer=None,
                 received=one.queue,
                 sent=one.backlog,
-                holders=tuple(self.holders.get(one.inode, ())),
+                holders=self._held(one.inode),
             )
 
     def _socket(
@@ -134,33 +137,40 @@ class _Node:
             state=state,
             local=End(*_local(row)),
             peer=peer if peer.port else None,
-            received=row[8],
+            received=row[8] - (state in _AFTER_FIN and row[8] > 0),
             sent=row[9],
             drops=drops,
             left=row[7] / 1000 if state is TcpState.TIME_WAIT else None,
             age=silent / 1000 if silent is not None and state is TcpState.CLOSE_WAIT else None,
-            holders=tuple(self.holders.get(row[-1], ())) if row[-1] else (),
+            holders=self._held(row[-1]),
         )
 
-    def depth(self, found: list[OpenSocket]) -> Depth:
+    def _held(self, inode: int) -> tuple[Holder, ...] | None:
+        """Return the descriptors of a socket. One without an inode has none: no program holds it."""
+        if not inode:
+            return ()
+        return tuple(self.holders[inode]) if inode in self.holders else self._nobody
+
+    def depth(self, found: list[OpenSocket], own: frozenset[int] = frozenset()) -> Depth:
         """Look for the other ends, and put all together."""
         wanted = {(one.peer, one.local) for one in found if one.peer}
-        far = {}
+        far: defaultdict[tuple[End, End], list[OpenSocket]] = defaultdict(list)
         if wanted:
             ports = {peer.port for peer, _ in wanted}
             for one in self.sockets(self.namespaces(), lambda row: _local(row)[1] in ports, unix=False):
                 if one.peer and (one.local, one.peer) in wanted:
-                    far[one.local, one.peer] = one
+                    far[one.local, one.peer].append(one)
         gaps = [*self.losses.gaps()]
         if self._unentered:
             detail = "network namespaces that could not be looked into: CAP_SYS_ADMIN lets enter them"
             gaps.append(Gap("netns-sockets", detail, self._unentered))
         return Depth(
             sockets=tuple(found),
-            far=far,
+            far={ends: tuple(several) for ends, several in far.items()},
             processes={row.pid: row.process() for row in self.rows},
             host_netns=_host(self.rows),
             gaps=tuple(gaps),
+            pids=own,
         )
 
 

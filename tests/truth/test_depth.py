@@ -2,7 +2,9 @@
 
 import json
 import os
+import socket
 import subprocess
+import sys
 from collections import Counter
 from typing import Any
 
@@ -87,3 +89,62 @@ def test_what_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "No TCP, UDP or listening UNIX socket." in scan(capsys, "--port", "1")
     assert cli.main(["scan", "--port", "1", "--count", "2"]) == 2
     assert "leave --count" in capsys.readouterr().err
+
+
+TWINS = """
+import socket, sys
+from truth.workloads import proto
+proto.enter_own_netns()
+server = socket.create_server(("127.0.0.1", 7004))
+client = socket.create_connection(("127.0.0.1", 7004))
+accepted, _ = server.accept()
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind(("127.0.0.1", 7004))
+receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for _ in range(100):
+    sender.sendto(bytes(1000), ("127.0.0.1", 7004))
+client.close()
+proto.ready()
+proto.wait()
+"""
+AS_NOBODY = """
+import os, sys
+from auditor import cli, depth
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.source("procfs")
+def test_twins_in_two_namespaces_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    command = [sys.executable, "-c", TWINS]
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one,
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
+    ):
+        for process in (one, other):
+            assert process.stdout is not None
+            assert process.stdout.readline()
+        found = json.loads(scan(capsys, "--port", "7004", "-o", "json"))
+        inodes = {os.stat(f"/proc/{process.pid}/ns/net").st_ino for process in (one, other)}
+        for process in (one, other):
+            process.communicate()
+    tcp = [row for row in found["listeners"] if row["protocol"] == "tcp"]
+    assert sorted(row["netns"] for row in tcp) == sorted(inodes)
+    assert {(row["netns"], row["state"]): row["notRead"] for row in found["sockets"]} == dict.fromkeys(
+        ((inode, "CLOSE_WAIT") for inode in inodes), 0
+    ), "its FIN is no byte to be read"
+    drops = [row["drops"] for row in found["listeners"] if row["protocol"] == "udp"]
+    assert [number > 50 for number in drops] == [True, True]
+
+
+@pytest.mark.source("procfs")
+def test_who_holds_what_another_user_has_is_unknown_to_nobody() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        command = [sys.executable, "-c", AS_NOBODY, "scan", "--port", str(server.getsockname()[1])]
+        done = subprocess.run(command, check=True, capture_output=True, text=True)
+    (row,) = (line.split() for line in done.stdout.splitlines() if line.startswith("127.0.0.1:"))
+    assert row[-2:] == ["?", "?"]
