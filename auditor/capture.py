@@ -2,9 +2,11 @@
 
 import os
 import shlex
+from contextlib import suppress
 from dataclasses import dataclass
 
 from auditor.kernel import netns
+from auditor.kernel.procfs.sysctl import host_name
 from auditor.kernel.recording import Recording
 from auditor.model import NodeSample, words
 from auditor.sweep import SweepError, sweep
@@ -41,21 +43,25 @@ def capture(procfs: str, folder: str) -> Captured:
     Raises:
         CaptureError: the folder cannot be used, or the tree is none. Nothing was read.
     """
-    _prepare(folder)
+    made = _prepare(folder)
     recording = Recording(procfs, folder)
     try:
         sample, at_home = _sweep(recording)
     except SweepError as error:
+        if made:
+            with suppress(OSError):
+                os.rmdir(folder)
         raise CaptureError(str(error)) from None
+    host_name(recording)
     processes = recording.finish({process.pid: process.netns for process in sample.processes})
     files, size = _measure(folder)
     left_out = _LEFT_OUT
     if sample.denied:
-        left_out += f", what was refused of {words.count(sample.denied)} processes (root sees all)"
+        left_out += f", what was refused of {_many(sample.denied)}{'' if os.geteuid() == 0 else ' (root sees all)'}"
     if not at_home:
         left_out += ", sysctls of the host's network namespace (sys/net is this process's own)"
     return Captured(
-        f"saved {words.count(processes)} processes in {words.clean(folder)}, {words.count(files)} files of "
+        f"saved {_many(processes)} in {words.clean(folder)}, {words.count(files)} files of "
         f"{words.count(size)} bytes; left out: {left_out}; "
         f"replay: sockaudit scan --procfs {words.clean(shlex.quote(folder))}",
         f"{words.count(recording.failures)} files could not be written, such as {words.clean(recording.failure)}"
@@ -64,12 +70,19 @@ def capture(procfs: str, folder: str) -> Captured:
     )
 
 
-def _prepare(folder: str) -> None:
+def _many(processes: int) -> str:
+    return f"{words.count(processes)} {'process' if processes == 1 else 'processes'}"
+
+
+def _prepare(folder: str) -> bool:
+    """Make the folder, unless it is there and can be used; say whether it was made."""
     name = words.clean(folder)
+    made = True
     try:
         try:
             os.mkdir(folder, 0o700)
         except FileExistsError:
+            made = False
             if os.listdir(folder):
                 raise CaptureError(f"{name} is not empty. Name a new or an empty directory.") from None
             if os.stat(folder).st_uid != os.geteuid():  # its owner could lead the files elsewhere
@@ -79,6 +92,7 @@ def _prepare(folder: str) -> None:
             raise CaptureError(f"{name} cannot be written to. Name another directory.")
     except OSError as error:
         raise CaptureError(f"{name}: {os.strerror(error.errno or 0)}. Name a new or an empty directory.") from None
+    return made
 
 
 def _sweep(recording: Recording) -> tuple[NodeSample, bool]:

@@ -2,13 +2,13 @@
 
 import argparse
 import os
-import platform
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from auditor import __version__, streams
+from auditor.nodes import is_node_name, own_name
 
 EXIT_OK = 0
 EXIT_FOUND = 1
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--count", type=_whole, default=1, metavar="N", help="audits to make; 0 goes on until stopped")
     scan.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
     scan.add_argument("--fail-on", choices=("warning", "critical"), help="exit 1 on such a finding, 2 on Unknown")
-    scan.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
+    scan.add_argument("--node-name", type=_node_name, metavar="NAME", help="default: $NODE_NAME, else the host's name")
     subject = scan.add_mutually_exclusive_group()
     subject.add_argument(
         "--pod", metavar="NAMESPACE/NAME", help="this pod in depth (or its uid): its sockets one by one"
@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
     agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
     agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
-    agent.add_argument("--node-name", default=os.environ.get("NODE_NAME") or platform.node(), help="default: host name")
+    agent.add_argument("--node-name", type=_node_name, metavar="NAME", help="default: $NODE_NAME, else the host's name")
     agent.add_argument("--context", help="kubeconfig context; inside a cluster the service account is used")
 
     replay = commands.add_parser(
@@ -181,7 +181,7 @@ def _scan(arguments: argparse.Namespace) -> int:
     auditor = scan.Auditor(
         arguments.procfs,
         arguments.pod_logs,
-        arguments.node_name,
+        arguments.node_name or os.environ.get("NODE_NAME"),
         interval=arguments.interval,
         source=arguments.source,
         snat_ports=arguments.snat_ports,
@@ -224,7 +224,7 @@ def _agent(arguments: argparse.Namespace) -> int:
 
     return run(
         AgentSettings(
-            node_name=arguments.node_name,
+            node_name=arguments.node_name or own_name(),
             interval=arguments.interval,
             cpu_budget_percent=arguments.cpu_budget,
             metrics_address=arguments.metrics_address,
@@ -331,6 +331,12 @@ def _headroom(text: str) -> int:
     if not 0 < number < 100:  # noqa: PLR2004 - percent
         raise argparse.ArgumentTypeError(f"{text} is no share to leave free: 1 to 99 percent")
     return number
+
+
+def _node_name(text: str) -> str:
+    if not is_node_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a node: small letters, digits, - and .")
+    return text
 
 
 def _one_to(text: str, most: int, what: str) -> int:

@@ -13,9 +13,11 @@ from rich.console import Console
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
+from auditor.kernel.procfs.sysctl import host_name
 from auditor.kernel.root import ProcRoot
 from auditor.kube.pod_logs import pod_logs
 from auditor.model import NodeInfo
+from auditor.nodes import UNNAMED, as_node_name
 from auditor.profiles import PROFILES
 from auditor.publish import object as shape
 from auditor.publish.convert import UNCAPPED, to_document, to_status
@@ -69,15 +71,16 @@ class Auditor:
         self,
         procfs: str,
         folder: str,
-        node_name: str,
+        node_name: str | None,
         *,
         interval: float,
         source: Wanted = "auto",
         snat_ports: int | None = None,
     ) -> None:
-        self._source = Source(ProcRoot(procfs), source, snat_ports=snat_ports)
+        root = ProcRoot(procfs)
+        self._source = Source(root, source, snat_ports=snat_ports)
         self._folder = folder
-        self._node = NodeInfo(node_name)
+        self._node = NodeInfo(node_name or as_node_name(host_name(root) or "") or UNNAMED)
         self._interval = interval
         self._history = History()
         profile = PROFILES["privileged" if os.geteuid() == 0 else "unprivileged"]

@@ -5,13 +5,13 @@ file a command reads. Here each failed write says whose it was.
 """
 
 import codecs
+import errno
 import io
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-_NO_STREAM = -1
 _ERRORS = "sockaudit-stand-in"
 _STAND_INS = {"·": "-", "→": ">", "…": "~"} | dict.fromkeys("▏▎▍▌▋▊▉█", "#")
 
@@ -31,30 +31,22 @@ def checked() -> Iterator[None]:
     Raises:
         ReaderGoneError: the pipe was closed. OutputError: the disk is full, or there is no stdout.
     """
-    before, number = sys.stdout, _number()
-    if number is None:  # a test's own stream
-        yield
-        return
-    if before is not None:
-        before.flush()
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - for as long as the process lives
+    before = sys.stdout
+    raw = _raw()
+    if raw is None:  # a test's own stream
+        yield
+        return
     codecs.register_error(_ERRORS, _stand_in)
-    raw = _Raw(number)
-    sys.stdout = io.TextIOWrapper(
-        io.BufferedWriter(raw),
-        encoding=before.encoding if before else "utf-8",
-        errors=_ERRORS,
-        line_buffering=raw.isatty(),
-    )
-    try:
+    encoding = before.encoding if before else "utf-8"
+    with _Checked(io.BufferedWriter(raw), encoding, _ERRORS, line_buffering=raw.isatty()) as stream:
+        sys.stdout = stream
         try:
             yield
         finally:
-            sys.stdout.flush()
-    finally:
-        raw.mute()  # Python flushes once more when it lets go of the stream
-        sys.stdout = before
+            sys.stdout = before
+            stream.flush()
 
 
 def for_programs() -> None:
@@ -70,49 +62,45 @@ def complain(message: str) -> None:
         sys.stderr.flush()
 
 
-def _number() -> int | None:
-    """Return the descriptor behind stdout; `_NO_STREAM` where the shell closed it (`>&-`), `None` where none is needed."""
+def _raw() -> io.FileIO | None:
+    """Return a duplicate of what is behind stdout, or `None` where that is no descriptor.
+
+    Where the shell has closed it (`>&-`) nothing can be written to what is returned.
+    """
     if sys.stdout is None:
-        return _NO_STREAM
+        return io.FileIO(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC), "w")
     try:
-        return sys.stdout.fileno()
+        sys.stdout.flush()
+        return io.FileIO(os.dup(sys.stdout.fileno()), "w")
     except (AttributeError, OSError):
         return None
 
 
-class _Raw(io.RawIOBase):
-    """Unbuffered stdout. After its first failure it swallows what is still to come: the failure was told."""
+class _Checked(io.TextIOWrapper):
+    """A stream whose failures are told once; what follows is swallowed.
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self._number = number
-        self._muted = False
+    The errors are caught here, above the buffer: a signal that comes between a write and the note that it was made would
+    make the buffer write twice.
+    """
 
-    def mute(self) -> None:
-        self._muted = True
+    def write(self, text: str, /) -> int:
+        with self._telling():
+            return super().write(text)
 
-    def writable(self) -> bool:
-        return True
+    def flush(self) -> None:
+        with self._telling():
+            super().flush()
 
-    def fileno(self) -> int:
-        if self._number == _NO_STREAM:
-            raise OSError("there is no stdout")
-        return self._number
-
-    def isatty(self) -> bool:
-        return self._number != _NO_STREAM and os.isatty(self._number)
-
-    def write(self, data: bytes) -> int:  # type: ignore[override] # a buffer, of which os.write takes any
-        if self._muted:
-            return len(data)
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
         try:
-            return os.write(self._number, data)
-        except BrokenPipeError:
-            self._muted = True
-            raise ReaderGoneError from None
+            yield
         except OSError as error:
-            self._muted = True
-            why = "it is closed" if self._number == _NO_STREAM else os.strerror(error.errno or 0)
+            with open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), self.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise ReaderGoneError from None
+            why = "it is closed" if error.errno == errno.EBADF else os.strerror(error.errno or errno.EIO)
             raise OutputError(f"the output cannot be written: {why}. Send it somewhere else.") from None
 
 

@@ -29,7 +29,7 @@ _SAVED: tuple[tuple[re.Pattern[str], Callable[[bytes], bytes]], ...] = (
     (re.compile("status"), status.reduce),
     (re.compile("mountinfo"), mountinfo.reduce),
     (re.compile("maps"), maps.reduce),
-    (re.compile(r"cgroup|limits|loadavg|key-users|net/sockstat6?|net/stat/\w+"), bytes),
+    (re.compile(r"fd\.size|cgroup|limits|loadavg|key-users|net/sockstat6?|net/stat/\w+"), bytes),
     (re.compile(r"sys/.+|root/.*pids\.(max|current)", re.DOTALL), bytes),
 )
 """What may be saved, and how it is reduced to figures and names of processes and cgroups."""
@@ -61,6 +61,11 @@ class Recording(ProcRoot):
     def live(self) -> bool:
         """Never: what is read here is what the copy will hold."""
         return False
+
+    @cached_property
+    def sizes(self) -> bool:
+        """Whether the tree tells the size of a table of descriptors that may not be listed."""
+        return fd.size_is_count(ProcRoot(self.path))
 
     def top(self) -> ProcDirectory:
         """Open the tree itself."""
@@ -162,7 +167,10 @@ class _Copying(ProcDirectory):
         reduce = next((reduce for pattern, reduce in _SAVED if pattern.fullmatch(plain)), None)
         if reduce is None:
             raise Absent(f"{self.path}/{name}")
-        data = reduce(super().read(name, records=records))
+        if plain == fd.SIZE and self._recording.sizes:
+            data = str(super().stat(name.removesuffix(fd.SIZE) + "fd").st_size).encode()
+        else:
+            data = reduce(super().read(name, records=records))
         self._recording.save(self._below(name), data)
         return data
 

@@ -34,6 +34,8 @@ def sockaudit(*arguments: object, **environment: str) -> subprocess.CompletedPro
         (("scan", "--count", "-1"), "-1 is not a whole number"),
         (("scan", "--count", "2.5"), "2.5 is not a whole number"),
         (("scan", "--count", "2", "-o", "table"), "one JSON object a line: use -o json"),
+        (("scan", "--node-name", "Node_A"), "'Node_A' is no name of a node"),
+        (("scan", "--node-name", ""), "'' is no name of a node"),
         (("scan", "--output", "xml"), "invalid choice: 'xml'"),
         (("scan", "--procfs", "/nonexistent"), "/nonexistent cannot be read as a directory"),
         ((), "COMMAND"),

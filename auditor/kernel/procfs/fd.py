@@ -6,8 +6,11 @@ import stat
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 
+from auditor.kernel.errors import Absent, Denied, Malformed
+from auditor.kernel.procfs.number import natural
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import Kind
 
@@ -23,6 +26,8 @@ INOTIFY_LINKS = tuple(link for link, kind in _ANONYMOUS.items() if kind is Kind.
 EPOLL_LINKS = ("anon_inode:[eventpoll]",)
 PTY_LINKS = ("/dev/ptmx", "/dev/pts/ptmx")
 """A pseudo-terminal lives as long as its master, made by opening one of these."""
+SIZE = "fd.size"
+"""A file that only a recorded tree has: the number of open descriptors."""
 _MAXIMUM_INODE_DIGITS = 19
 _MAXIMUM_FD_DIGITS = 9
 _TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console", "/dev/ptmx")
@@ -77,11 +82,17 @@ def read_count(process: ProcDirectory, task: str = "", *, by_size: bool) -> int:
     """Count open descriptors.
 
     By size: one stat(2), any user may. Else by listing, which another's process allows only with CAP_SYS_PTRACE, costs
-    time per descriptor, and charges the reader's memory cgroup for the directory entries.
+    time per descriptor, and charges the reader's memory cgroup for the directory entries. A recorded tree has the size of
+    what could not be listed.
     """
     if by_size:
         return process.stat(f"{task}fd").st_size
-    return sum(map(_is_descriptor, process.names(f"{task}fd")))
+    try:
+        return sum(map(_is_descriptor, process.names(f"{task}fd")))
+    except (Absent, Denied) as error:
+        with suppress(Absent, Denied, Malformed, ValueError):
+            return natural(process.read(f"{task}{SIZE}"))
+        raise error from None
 
 
 def read_listing(process: ProcDirectory, task: str = "", *, live: bool) -> Listing:

@@ -1,8 +1,10 @@
 """/proc/sys files of a single number, and what some figures mean (Documentation/admin-guide/sysctl)."""
 
-from auditor.kernel.errors import Malformed
+from contextlib import suppress
+
+from auditor.kernel.errors import KernelError, Malformed
 from auditor.kernel.procfs.number import natural
-from auditor.kernel.root import ProcDirectory
+from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import UNLIMITED, Unlimited
 from auditor.model.words import bounded, clean
 
@@ -71,3 +73,10 @@ def read_file_max(top: ProcDirectory) -> int | Unlimited:
 def read_text(top: ProcDirectory, name: str) -> str:
     """Read a file of one word, e.g. `kernel/osrelease`, cleaned and bounded."""
     return bounded(clean(top.read(f"sys/{name}").decode(errors="replace")), 256)
+
+
+def host_name(root: ProcRoot) -> str | None:
+    """Read kernel/hostname: of the reader's own UTS namespace, or of where a tree was recorded; `None` if it is not there."""
+    with suppress(KernelError), root.top() as top:
+        return read_text(top, "kernel/hostname")
+    return None
