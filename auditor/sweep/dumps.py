@@ -382,7 +382,8 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
     unseen = sum(visit.inode in pinned and visit.error is not None for visit in visits)
     if unseen:
         detail = (
-            "network namespaces that only a mount keeps alive were not read: CAP_SYS_ADMIN and CAP_SYS_PTRACE show them"
+            "network namespaces that only a mount keeps alive were not read: CAP_SYS_ADMIN and CAP_SYS_PTRACE show them, "
+            "unless something else is mounted over them"
         )
         yield Gap("pinned-netns", detail, unseen)
     errors = [

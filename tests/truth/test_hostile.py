@@ -18,13 +18,13 @@ from auditor.remember import History
 from auditor.sweep import Memory
 
 MOVING, STAYING = int(os.environ.get("SOCKAUDIT_SWARM", "5000")), 40
-WITHIN_SECONDS = 60  # of this whole story, on a machine that is busy with other tests
+WITHIN_SECONDS = 60  # of CPU for this whole story, which others on the machine do not take
 
 
 def test_thousands_of_processes_that_fork_and_die_under_odious_names(start: Start, uid: str, source: str) -> None:
     truth = start("swarm", uid, MOVING, STAYING)
     history, memory, vanished = History(), Memory(), 0
-    began = time.monotonic()
+    began = time.process_time()
     for turn in range(4):
         sample = sweep(ProcRoot(), cpu_seconds=0.3, memory=memory)
         vanished += sample.vanished
@@ -50,4 +50,4 @@ def test_thousands_of_processes_that_fork_and_die_under_odious_names(start: Star
         assert len(text.encode()) < 64 * 1024
         assert text.isprintable()
     assert vanished > 0 or source == "bpf", "nothing died while it was looked at"  # which takes BPF a few milliseconds
-    assert time.monotonic() - began < WITHIN_SECONDS
+    assert time.process_time() - began < WITHIN_SECONDS
