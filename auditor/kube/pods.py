@@ -95,11 +95,6 @@ class PodWatch:
         return self._synced.is_set()
 
     @property
-    def last_heard(self) -> float | None:
-        """When the API last answered, by the clock given; `None` if never."""
-        return self._last_heard
-
-    @property
     def trouble(self) -> str | None:
         """Why names may be missing or old; `None` while the watch holds."""
         failing, heard = self._failing, self._last_heard

@@ -11,10 +11,10 @@ import pytest
 from truth.sources import sweep
 from truth.starting import Start, workload
 
+from auditor.kernel.bpf.records import EVERY
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, TcpState
 from auditor.sweep import Memory
-from auditor.sweep.bpf.holdings import EVERY
 
 
 def seen(sample: NodeSample, truth: dict[str, Any]) -> Counter[tuple[str, str, bool]]:

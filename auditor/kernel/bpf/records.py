@@ -28,6 +28,9 @@ MUCH_QUEUED = 16_384
 PEERS_MAX = 32_768
 """Other ends of connections that are told apart, of all processes together."""
 
+EVERY = 32
+"""Of so many established connections the programs look at the other end of one."""
+
 PORTS_MAX = 16_384
 """Ports that are listened on whose connections are counted."""
 
@@ -48,6 +51,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "QUEUES": 16,
     "MUCH_QUEUED": MUCH_QUEUED,
     "PEERS_MAX": PEERS_MAX,
+    "EVERY": EVERY,
     "PORTS_MAX": PORTS_MAX,
     "TABLES_MAX": TABLES_MAX,
     "SUMS": 1,

@@ -52,7 +52,6 @@ typedef __s64 s64;
 #define PID_LEVELS 8
 #define USER_LEVELS 8
 #define RECENT 4
-#define EVERY 32 // of the established connections that one's peer is counted of
 
 typedef struct {
 	int counter;

@@ -33,7 +33,6 @@ _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
 STATES = {int(state): state for state in TcpState} | {12: TcpState.SYN_RECV}
 _PEERS_MAX = 3
-EVERY = 32  # of the established connections one is looked at: EVERY of sockaudit.bpf.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +323,7 @@ def _most(met: Sequence[tuple[PeerOf, int]], *, all_outside: bool) -> tuple[Peer
 def _peer(state: int, address: bytes, port: int, number: int, all_outside: bool) -> Peer:  # noqa: FBT001 - for the cache
     """As the programs count: of established connections a sample, but of those begun here to outside all, if asked for."""
     all_of_them = state != TcpState.ESTABLISHED or (all_outside and port != 0 and is_outside(address))
-    return Peer(written(address), port or None, number, 1 if all_of_them else EVERY)
+    return Peer(written(address), port or None, number, 1 if all_of_them else records.EVERY)
 
 
 def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
