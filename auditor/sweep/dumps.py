@@ -1,5 +1,6 @@
 """What each network namespace shows of itself: its counters, and its sockets one by one where it can be entered."""
 
+import time
 from collections import defaultdict
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from auditor.sweep.processes import Row
 
 _TRACKERS = frozenset({"cilium-agent"})  # they track connections in eBPF maps
 _NEARLY_FULL = 0.9  # of the TIME_WAIT buckets
+_NOTHING: Conntrack = (0, None)
 _DOORS = 4  # members of a namespace through which it is tried to be read or entered
 
 
@@ -98,7 +100,11 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             members[row.netns].append(row)
     host = next((row.netns for row in rows if row.pid == 1), None)
     own = netns.own_inode()
-    counters, tracked = _from_outside(root, members, losses, seen if spare.memory.tracks else ())
+    resting = spare.resting(seen) if spare.memory.tracks else {}
+    counters, tracked = _from_outside(root, members, losses, seen.keys() - resting if spare.memory.tracks else ())
+    now = time.monotonic()
+    spare.memory.untracked = resting | {inode: now for inode, found in tracked.items() if found == _NOTHING}
+    tracked |= dict.fromkeys(resting, _NOTHING)
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}

@@ -144,6 +144,7 @@ class Memory:
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         tracks: whether connections are tracked at all.
         tracking: namespaces that track many of them.
+        untracked: namespaces that tracked none when they were asked, and when that was.
         flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
         watching: by what is watched with and whose budget it is, what was counted.
@@ -158,6 +159,7 @@ class Memory:
     flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
     tracks: bool = False
     tracking: frozenset[int] = frozenset()
+    untracked: Mapping[int, float] = field(default_factory=dict)
     ranges: dict[int, PortRange] = field(default_factory=dict)
     watching: Mapping[tuple[bytes, int], Watches] = field(default_factory=dict)
 
@@ -245,6 +247,17 @@ class Spare:
     seconds: float | None
     patience: float = 0.0
     egress: bool = False
+
+    def resting(self, inodes: Iterable[int]) -> dict[int, float]:
+        """Choose the namespaces that need not be asked how many connections they track, with when they were asked last.
+
+        Where none is tracked there is as a rule no packet filter that would, and it comes with a pod, not with time.
+        """
+        if self.seconds is None:
+            return {}
+        since = time.monotonic() - self.patience
+        known = self.memory.untracked
+        return {inode: known[inode] for inode in inodes if known.get(inode, since) > since}
 
 
 def stale(name: str, what: str, ages: Collection[float]) -> Iterator[Gap]:

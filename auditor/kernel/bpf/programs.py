@@ -3,11 +3,12 @@
 import ctypes
 import os
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from typing import TypeVar
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from auditor.kernel.bpf import artifact, records
+from auditor.kernel.bpf import artifact
 from auditor.kernel.bpf.descriptors import Descriptors, taker
 from auditor.kernel.bpf.libbpf import Object
 from auditor.kernel.bpf.records import (
@@ -17,6 +18,7 @@ from auditor.kernel.bpf.records import (
     OwnRange,
     PeerOf,
     Port,
+    Record,
     Settings,
     Signed,
     Stranger,
@@ -29,19 +31,21 @@ from auditor.kernel.bpf.records import (
 from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind
 
-K = TypeVar("K", bound=records.Record)
-V = TypeVar("V", bound=records.Record)
+K = TypeVar("K")
+V = TypeVar("V")
 
 BTF = "/sys/kernel/btf/vmlinux"
-_MAPS: tuple[tuple[str, type[records.Record], type[records.Record]], ...] = (
-    ("strangers", Stranger, StrangersOf),
-    ("budgets", Number, Charged),
-    ("epolls", Word, Signed),
-    ("ports", Port, Number),
-    ("peers", PeerOf, Number),
-    ("ranges", OwnRange, Number),
-    ("tables", Number, Number),
-)
+_MAPS: Mapping[str, tuple[type[Record], type[Record]]] = {
+    "strangers": (Stranger, StrangersOf),
+    "budgets": (Number, Charged),
+    "epolls": (Word, Signed),
+    "ports": (Port, Number),
+    "peers": (PeerOf, Number),
+    "ranges": (OwnRange, Number),
+    "tables": (Number, Number),
+}
+"""Keys and values of those that a pass fills."""
+_FIRST: Callable[[Record], Any] = itemgetter(0)  # the one figure of a record that has no other
 
 
 class Programs:
@@ -70,8 +74,8 @@ class Programs:
 
     def empty(self) -> None:
         """Throw away what is in the maps."""
-        for name, key, value in _MAPS:
-            self._throw_away(name, key, value)
+        for name in _MAPS:
+            self._drain(name, _FIRST, _FIRST)
 
     def tasks(self) -> list[Task]:
         """List the processes that show in the reader's PID namespace, and threads with a table of their own."""
@@ -93,25 +97,22 @@ class Programs:
         take = taker(found)
         for piece in self._object.read("descriptors"):
             take(piece)
-        found.strangers = dict(self._drain("strangers", Stranger, StrangersOf))
-        found.budgets = {key: charged for (key,), charged in self._drain("budgets", Number, Charged)}
-        found.epoll_watches = {uid: watches for (uid,), (watches,) in self._drain("epolls", Word, Signed)}
-        found.connections = {port: number for port, (number,) in self._drain("ports", Port, Number)}
-        found.peers = {peer: number for peer, (number,) in self._drain("peers", PeerOf, Number)}
-        found.ranges = [range_ for range_, _ in self._drain("ranges", OwnRange, Number)]
-        self._throw_away("tables", Number, Number)
+        found.strangers = self._drain("strangers", makes(Stranger), makes(StrangersOf))
+        found.budgets = self._drain("budgets", _FIRST, makes(Charged))
+        found.epoll_watches = self._drain("epolls", _FIRST, _FIRST)
+        found.connections = self._drain("ports", makes(Port), _FIRST)
+        found.peers = self._drain("peers", makes(PeerOf), _FIRST)
+        found.ranges = list(self._drain("ranges", makes(OwnRange), _FIRST))
+        self._drain("tables", _FIRST, _FIRST)
         return found
 
-    def _drain(self, name: str, key: type[K], value: type[V]) -> Iterator[tuple[K, V]]:
-        one, other = layout(key), layout(value)
+    def _drain(self, name: str, key: Callable[[Record], K], value: Callable[[Record], V]) -> dict[K, V]:
+        """Empty a map and return what was in it, each entry made of what its layout unpacks."""
+        found: dict[K, V] = {}
+        one, other = (layout(record) for record in _MAPS[name])
         for keys, values in self._object.drain(name, one.size, other.size):
-            yield from zip(
-                map(makes(key), one.iter_unpack(keys)), map(makes(value), other.iter_unpack(values)), strict=True
-            )
-
-    def _throw_away(self, name: str, key: type[records.Record], value: type[records.Record]) -> None:
-        for _ in self._object.drain(name, layout(key).size, layout(value).size):
-            pass
+            found.update(zip(map(key, one.iter_unpack(keys)), map(value, other.iter_unpack(values)), strict=True))
+        return found
 
     def _teach(self) -> None:
         """Learn by what operations the kinds are known, and how many references a lone descriptor shows."""

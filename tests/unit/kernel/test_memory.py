@@ -13,7 +13,7 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Kind
 from auditor.sweep import memory as module
 from auditor.sweep import sweep
-from auditor.sweep.memory import MAXIMUM_LINKS, Memory, Sockets, TcpDump
+from auditor.sweep.memory import MAXIMUM_LINKS, Memory, Sockets, Spare, TcpDump
 
 
 def dumped(at: float, seconds: float = 1.0) -> TcpDump:
@@ -22,6 +22,14 @@ def dumped(at: float, seconds: float = 1.0) -> TcpDump:
 
 def table(files: int) -> Listing:
     return Listing({Kind.FILE: files}, (array("Q"), array("Q")), [("/file", number) for number in range(files)])
+
+
+def test_a_namespace_that_tracked_nothing_rests_for_a_while() -> None:
+    now = time.monotonic()
+    memory = Memory(untracked={1: now - 5, 2: now - 500, 9: now})
+    assert Spare(memory, 1.0, 120.0).resting({1, 2, 3}) == {1: now - 5}
+    assert not Spare(memory, 1.0).resting({1, 2, 3}), "without patience each is asked"
+    assert not Spare(memory, None, 120.0).resting({1, 2, 3}), "and where nothing is spared"
 
 
 def test_unchanged_namespaces_are_listed_anew_oldest_first_as_far_as_the_budget_goes() -> None:
