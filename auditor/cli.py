@@ -156,7 +156,13 @@ def _add_cluster_commands(commands: "argparse._SubParsersAction[_Parser]") -> No
     )
     report.set_defaults(run=_report)
     report.add_argument(
-        "--from", dest="files", nargs="+", default=[], metavar="FILE", help="saved lists, not the cluster"
+        "--from",
+        dest="files",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help="saved lists, not the cluster; - is stdin",
     )
     report.add_argument("--since", metavar="FILE", help="compare with an earlier list")
     report.add_argument("-o", "--output", choices=REPORTS, default="table", help="default: table")

@@ -5,8 +5,9 @@ import time
 from auditor.kube.client import ApiError, Client, connect
 from auditor.kube.paging import items
 from auditor.publish.object import GROUP, PLURAL, VERSION
+from auditor.report import fields
 from auditor.report.files import FileError
-from auditor.report.observation import Malformed, NodeRecord, node_name, record
+from auditor.report.observation import Malformed, NodeRecord, record
 from auditor.report.window import Window, window
 
 _OBJECTS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
@@ -41,7 +42,7 @@ def _read(client: Client) -> Window:
     nodes = []
     try:
         nodes = [
-            node_name(one["metadata"].get("name"))
+            fields.name(one["metadata"].get("name"))
             for one in items(client, _NODES, "nodes", metadata_only=True)
             if isinstance(one.get("metadata"), dict)
         ]

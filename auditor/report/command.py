@@ -12,7 +12,8 @@ from auditor.model.words import bounded, clean
 from auditor.publish.terminal import columns
 from auditor.report import page, screen, text
 from auditor.report import prometheus as history
-from auditor.report.files import FileError, objects
+from auditor.report.charts import PageError
+from auditor.report.files import STDIN, FileError, objects, shown
 from auditor.report.fleet import build
 from auditor.report.observation import Malformed, NodeRecord, record
 from auditor.report.shape import Report, plain
@@ -41,7 +42,7 @@ def run(  # noqa: PLR0913 - what the command line says
     """Write the report to stdout.
 
     Args:
-        files: saved lists; empty: ask the cluster.
+        files: saved lists, `-` for stdin; empty: ask the cluster.
         since: an earlier list to compare with.
         output: table, json, csv, markdown or html.
         by: key of the label that names a node's pool.
@@ -57,15 +58,14 @@ def run(  # noqa: PLR0913 - what the command line says
     try:
         earlier = _of_files([since]) if since else None
         if files:
-            found, sources = _of_files(files), [os.path.basename(file) for file in files]
+            found, sources = _of_files(files), [_name(file) for file in files]
         else:
             from auditor.report import cluster  # noqa: PLC0415 - files need no client
 
             found, server = cluster.read(context, kubeconfig)
             sources = [server]
         if prometheus:
-            for key, figure in history.peaks(prometheus, days):
-                found.peaks[key] = max(figure, found.peaks.get(key, 0))
+            found.raise_peaks(history.peaks(prometheus, days))
             sources.append(f"{prometheus} ({days} days)")
     except FileError as error:
         raise ReportError(str(error)) from None
@@ -79,7 +79,7 @@ def run(  # noqa: PLR0913 - what the command line says
     )
     try:
         write(report, output)
-    except page.PageError as error:
+    except PageError as error:
         raise ReportError(str(error)) from None
 
 
@@ -102,13 +102,23 @@ def _of_files(files: Sequence[str]) -> Window:
     batches, refused = [], []
     for file in files:
         batch: list[NodeRecord] = []
+        wrong = []
         for number, document in enumerate(objects(file), 1):
             try:
                 batch.append(record(document))
             except Malformed as error:
-                refused.append(f"item {number} of {bounded(clean(os.path.basename(file)), 253)}: {error}")
+                wrong.append(f"item {number} of {_name(file)}: {error}")
+        if wrong and not batch:
+            raise FileError(
+                f"{shown(file)} holds no SockAudit ({wrong[0]}). Save some with kubectl get sockaudits -o json."
+            )
         batches.append(batch)
+        refused += wrong
     more = len(refused) - _REFUSED_MAX
     if more > 0:
         refused[_REFUSED_MAX:] = [f"{more} more"]
     return window(batches, refused=refused)
+
+
+def _name(file: str) -> str:
+    return shown(file if file == STDIN else os.path.basename(file))

@@ -1,28 +1,34 @@
 """From many nodes to one report. Pure: the clock is passed in."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import nlargest
+from math import inf
 
-from auditor.model.words import count
 from auditor.publish.when import timestamp
-from auditor.report import advice, shape
-from auditor.report.capacity import NO_POOL, SLOTS, more_pods, pools
+from auditor.report import namespaced, nofile, shape, sysctls
+from auditor.report.capacity import members, pools
+from auditor.report.changes import changes
 from auditor.report.observation import SEVERITIES, VERDICTS, NodeRecord
+from auditor.report.sentences import sentences
 from auditor.report.window import Window
+from auditor.report.workloads import drift, workloads
 
 POOL_LABELS = (
     "node.kubernetes.io/pool",
     "cloud.google.com/gke-nodepool",
     "eks.amazonaws.com/nodegroup",
     "kubernetes.azure.com/agentpool",
+    "agentpool",
     "karpenter.sh/nodepool",
+    "karpenter.sh/provisioner-name",
+    "doks.digitalocean.com/node-pool",
+    "kops.k8s.io/instancegroup",
+    "node.kubernetes.io/instance-type",
 )
-"""As the common providers name the pool of a node; the first that a node has counts."""
+"""As the common providers name the pool of a node; the first that a node has counts, its type where it has no other."""
 
-_ROWS = 20
-_DRIFT_ROWS = 200
-_GREW = 2  # times what a workload held before
+_CONSUMERS_MAX = 20
 
 
 def build(  # noqa: PLR0913 - the report is made of these
@@ -45,76 +51,63 @@ def build(  # noqa: PLR0913 - the report is made of these
         since: an earlier window to compare with.
     """
     labels = POOL_LABELS if by is None else (by,)
-    found = pools(window, labels)
-    workloads = advice.workloads(window.reporting)
-    recommendations = [*advice.sysctls(window, labels, headroom), *advice.nofile(workloads)]
-    nodes = _nodes(window)
+    groups, found = members(window, labels), workloads(window.reporting)
+    measured = pools(groups)
+    recommendations = [
+        *sysctls.recommend(groups, measured, headroom),
+        *namespaced.recommend(groups, headroom),
+        *nofile.recommend(window, groups, found),
+    ]
+    nodes = _nodes(window, list(_notes(window, by, since)))
     return shape.Report(
         generated_at=timestamp(generated_at),
         sources=list(sources),
         window=[timestamp(one) for one in window.times] if window.times else [],
-        sentences=list(_sentences(found, nodes, recommendations)),
+        sentences=list(sentences(measured, nodes, recommendations, groups)),
         nodes=nodes,
-        pools=found,
-        drift=advice.drift(workloads)[:_DRIFT_ROWS],
+        pools=measured,
+        drift=drift(found),
         recommendations=recommendations,
         consumers=_consumers(window.reporting),
+        consumers_total=sum(len(node.consumers) for node in window.reporting),
         namespaces=_namespaces(window.reporting),
         findings=_findings(window),
-        changes=None if since is None else list(_changes(window, since, labels)),
+        changes=None if since is None else list(changes(since, window, labels)),
     )
 
 
-def _nodes(window: Window) -> shape.Nodes:
+def _notes(window: Window, by: str | None, since: Window | None) -> Iterator[str]:
+    """Yield what the reader should know before believing the figures."""
+    yield from window.notes
+    everyone = (*window.reporting, *window.stale)
+    if by is not None and everyone and not any(node.labels.get(by) for node in everyone):
+        yield f"no node has the label {by}, so all are in one pool: kubectl get sockaudits --show-labels lists those there are"
+    if since is not None and since.now is not None and window.now is not None and since.now > window.now:
+        yield "what --since names is newer than what is compared with it: the changes read backwards"
+
+
+def _nodes(window: Window, notes: list[str]) -> shape.Nodes:
     verdicts = Counter(one.verdict for one in window.reporting)
     return shape.Nodes(
         total=window.total,
         reporting=len(window.reporting),
-        stale=[
-            shape.Aged(name=one.name, age=int(window.now - one.observed_at))
+        stale=[one.name for one in window.stale],
+        stale_seconds={
+            one.name: int(window.now - one.observed_at)
             for one in window.stale
             if window.now is not None and one.observed_at is not None
-        ],
+        },
         missing=window.missing,
         gone=[one.name for one in window.gone],
         refused=window.refused,
+        notes=notes,
         verdicts={verdict: verdicts[verdict] for verdict in VERDICTS if verdicts[verdict]},
     )
 
 
-def _sentences(
-    found: Sequence[shape.Pool], nodes: shape.Nodes, recommendations: Iterable[shape.Recommendation]
-) -> Iterable[str]:
-    """Three that a manager can repeat: what ends first and when, what one change buys, and how much of it is known."""
-    first = next((pool for pool in found if pool.pods_until_limit is not None), None)
-    if first is None:
-        yield "How many more pods fit is unknown: no node says what a pod takes of its limits."
-    else:
-        where = "The cluster" if first.name == NO_POOL else f"Pool {first.name}"
-        what = "pod slots" if first.ends_first == SLOTS else first.ends_first
-        yield f"{where} runs out of {what} first, after {more_pods(first.pods_until_limit or 0)} on {first.tightest_node}."
-        change = next(
-            (one for one in recommendations if one.pool == first.name and one.limit == first.ends_first), None
-        )
-        if change:
-            yield f"{change.setting.split(' (')[0]} buys {change.buys}."
-        else:
-            total = first.pods_until_limit_sum or 0
-            yield f"All {count(first.nodes)} of its nodes together have room for {more_pods(total)}."
-    silent = len(nodes.stale) + len(nodes.missing)
-    if not nodes.total:
-        yield "No node was found."
-    elif silent:
-        yield f"{count(silent)} of {count(nodes.total)} nodes did not report in time, and are in no figure."
-    else:
-        bad = nodes.verdicts.get("Critical", 0) + nodes.verdicts.get("Warning", 0)
-        all_of = "The one node" if nodes.total == 1 else f"All {count(nodes.total)} nodes"
-        yield f"{all_of} reported; {count(bad)} with an open warning."
-
-
 def _consumers(nodes: Iterable[NodeRecord]) -> list[shape.Consumer]:
     rows = ((pod, node.name) for node in nodes for pod in node.consumers if pod.fds is not None or pod.sockets)
-    greatest = nlargest(_ROWS, rows, key=lambda row: (row[0].fds or 0, row[0].sockets or 0))
+    greatest = nlargest(_CONSUMERS_MAX, rows, key=lambda row: (row[0].fds or 0, row[0].sockets or 0))
     return [
         shape.Consumer(
             namespace=pod.namespace,
@@ -128,29 +121,40 @@ def _consumers(nodes: Iterable[NodeRecord]) -> list[shape.Consumer]:
     ]
 
 
-def _namespaces(nodes: Iterable[NodeRecord]) -> list[shape.Namespace]:
+def _namespaces(nodes: Sequence[NodeRecord]) -> list[shape.Namespace]:
+    """Add up what the nodes say of each namespace: pods by workload, descriptors of the pods that they list."""
     pods: Counter[str] = Counter()
     fds: Counter[str] = Counter()
     findings: Counter[str] = Counter()
+    names: set[str] = set()
     for node in nodes:
+        names.update(row.namespace for row in node.workloads)
+        names.update(pod.namespace for pod in node.consumers)
         for workload in node.workloads:
-            pods[workload.namespace] += workload.pods or 0
+            if workload.pods is not None:
+                pods[workload.namespace] += workload.pods
         for pod in node.consumers:
-            fds[pod.namespace] += pod.fds or 0
-        for finding in node.findings:
-            if "/" in finding.subject:
-                findings[finding.subject.split("/")[0]] += 1
-    names = sorted({*pods, *fds} - {""}, key=lambda name: (-fds[name], name))
+            if pod.fds is not None:
+                fds[pod.namespace] += pod.fds
+        findings.update(one.subject.split("/")[0] for one in node.findings if "/" in one.subject)
     return [
-        shape.Namespace(name=name, pods=pods[name], fds=fds.get(name), findings=findings[name])
-        for name in names[: 5 * _ROWS]
+        shape.Namespace(name=name, pods=pods.get(name), fds=fds.get(name), findings=findings[name])
+        for name in sorted(names - {""}, key=lambda name: (-fds[name], name))
     ]
 
 
 def _findings(window: Window) -> list[shape.OpenFinding]:
     """Return those that are open longest, the severest first."""
     rows = ((finding, node.name) for node in window.reporting for finding in node.findings)
-    ordered = sorted(rows, key=lambda row: (SEVERITIES.index(row[0].severity), row[0].since or 0.0, row[1], row[0].id))
+    ordered = sorted(
+        rows,
+        key=lambda row: (
+            SEVERITIES.index(row[0].severity),
+            inf if row[0].since is None else row[0].since,
+            row[1],
+            row[0].id,
+        ),
+    )
     return [
         shape.OpenFinding(
             node=node,
@@ -162,46 +166,5 @@ def _findings(window: Window) -> list[shape.OpenFinding]:
             message=finding.message,
             remedy=finding.remedy,
         )
-        for finding, node in ordered[: 2 * _ROWS]
+        for finding, node in ordered
     ]
-
-
-def _changes(window: Window, since: Window, labels: Sequence[str]) -> Iterable[shape.Change]:
-    before, after = ({pool.name: _figures(pool) for pool in pools(one, labels)} for one in (since, window))
-    for name in sorted({*before, *after}):
-        old, new = before.get(name, {}), after.get(name, {})
-        for what in dict.fromkeys((*old, *new)):
-            yield from _differing(name, what, old.get(what), new.get(what))
-    verdicts = [Counter(one.verdict for one in moment.reporting) for moment in (since, window)]
-    for verdict in VERDICTS:
-        yield from _differing(None, f"nodes that say {verdict}", verdicts[0][verdict], verdicts[1][verdict])
-    opened, closed = _open(window) - _open(since), _open(since) - _open(window)
-    if opened or closed:
-        yield shape.Change(what="findings opened and closed", before=len(closed), after=len(opened))
-    earlier, later = advice.workloads(since.reporting), advice.workloads(window.reporting)
-    for key in sorted({*earlier, *later}):
-        old_peak, new_peak = (one[key].peak if key in one else None for one in (earlier, later))
-        unlike = old_peak is None or new_peak is None or new_peak >= _GREW * max(1, old_peak)
-        if unlike and old_peak != new_peak:
-            yield shape.Change(workload="/".join(key), what="peak of descriptors", before=old_peak, after=new_peak)
-
-
-def _figures(pool: shape.Pool) -> dict[str, int | str | None]:
-    """Return what is compared of a pool."""
-    figures: dict[str, int | str | None] = {
-        "nodes": pool.nodes,
-        "pods until limit": pool.pods_until_limit,
-        "ends first": pool.ends_first,
-    }
-    return figures | {f"{limit.name} peak, percent": limit.peak_percent for limit in pool.limits}
-
-
-def _open(window: Window) -> set[tuple[str, str]]:
-    return {(node.name, finding.id) for node in window.reporting for finding in node.findings}
-
-
-def _differing(
-    pool: str | None, what: str, before: int | str | None, after: int | str | None
-) -> Iterable[shape.Change]:
-    if before != after:
-        yield shape.Change(pool=pool, what=what, before=before, after=after)

@@ -1,23 +1,16 @@
-"""What a report takes from one SockAudit object. Tolerant: what is missing or no figure is unknown, what is unknown is left.
+"""What a report takes from one SockAudit object. Tolerant: what it understands it reads, what it does not it notes."""
 
-The text of an object comes from whoever may write it: it is cleaned and bounded here, once.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
-from zlib import crc32
 
-from auditor.model.words import bounded, clean
-from auditor.publish.when import maybe_epoch
-
-_NAME_BYTES, _TEXT_BYTES = 253, 1024
-_ROWS_MAX = 2_000  # of any list of one object
-_LARGEST = (1 << 63) - 1
+from auditor.publish.object import GROUP, VERSION
+from auditor.report import fields
+from auditor.report.fields import Figures, mapping, rows
 
 SEVERITIES = ("Critical", "Warning", "Info")
 VERDICTS = ("Critical", "Warning", "Unknown", "OK")
+_STATES = ("Known", "Unlimited", "Unknown")
 
 
 class Malformed(ValueError):  # noqa: N818 - one of the family in auditor.kernel.errors
@@ -43,12 +36,17 @@ class LimitRecord(NamedTuple):
 
     @property
     def most(self) -> int | None:
-        """The peak, or where none is known the use."""
+        """The peak, which is never below the use."""
         return self.used if self.peak is None else max(self.peak, self.used or 0)
+
+    @property
+    def peak_percent(self) -> int | None:
+        """Whole percentage at the peak."""
+        return percent(self.most, self.limit)
 
 
 class WorkloadRecord(NamedTuple):
-    """All pods of one workload on one node."""
+    """All pods of one workload on one node. `fds_peak` is the most that one pod held, in all its processes."""
 
     namespace: str
     kind: str
@@ -74,13 +72,15 @@ class FindingRecord(NamedTuple):
 
 
 class PodRecord(NamedTuple):
-    """What one pod holds."""
+    """What one pod holds, and of that its fullest process; `workload` is kind/name."""
 
     namespace: str
     name: str
     fds: int | None
     fds_peak: int | None
     sockets: int | None
+    workload: str = ""
+    worst_process_fds: int | None = None
 
 
 @dataclass(slots=True)
@@ -92,6 +92,8 @@ class NodeRecord:
         pods: with processes.
         allocatable: pods the scheduler may place there.
         runtime_hard_limit: of descriptors, that new containers are given.
+        past: limits in scopes that only an earlier status has.
+        notes: what was not understood, one clause each.
     """
 
     name: str
@@ -105,6 +107,8 @@ class NodeRecord:
     workloads: list[WorkloadRecord] = field(default_factory=list)
     findings: list[FindingRecord] = field(default_factory=list)
     consumers: list[PodRecord] = field(default_factory=list)
+    past: list[LimitRecord] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def slots(self) -> int | None:
@@ -125,126 +129,106 @@ def record(document: object) -> NodeRecord:
     Raises:
         Malformed: it is no SockAudit, or has no name.
     """
-    if not isinstance(document, dict) or document.get("kind", "SockAudit") != "SockAudit":
-        raise Malformed("it is no SockAudit")
-    metadata, status = _mapping(document.get("metadata")), _mapping(document.get("status"))
-    name = node_name(metadata.get("name"))
+    kind = document.get("kind", "SockAudit") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or kind != "SockAudit":
+        raise Malformed(f"it is no SockAudit{f' but a {shown}' if (shown := fields.name(kind)) else ''}")
+    version = document.get("apiVersion", f"{GROUP}/{VERSION}")
+    if not isinstance(version, str) or version.partition("/")[0] != GROUP:
+        raise Malformed(f"it is of {fields.name(version) or 'no group'}, not of {GROUP}")
+    metadata, status = mapping(document.get("metadata")), mapping(document.get("status"))
+    name = fields.name(metadata.get("name"))
     if not name:
         raise Malformed("it has no metadata.name")
-    labels = {_name(key): _name(value) for key, value in _mapping(metadata.get("labels")).items()}
-    node = _mapping(status.get("node"))
-    verdict = status.get("verdict")
-    return NodeRecord(
+    node, verdict, figure = mapping(status.get("node")), status.get("verdict"), Figures()
+    found = NodeRecord(
         name=name,
-        labels=labels,
-        observed_at=_time(status.get("observedAt")),
+        labels={fields.name(key): fields.name(value) for key, value in mapping(metadata.get("labels")).items()},
+        observed_at=fields.moment(status.get("observedAt")),
         verdict=verdict if verdict in VERDICTS else "Unknown",
-        pods=_figure(node.get("pods")),
-        allocatable=_figure(node.get("podsAllocatable")),
-        runtime_hard_limit=_figure(node.get("runtimeHardLimit")),
-        limits=[_limit(row) for row in _rows(status, "limits")],
-        workloads=[_workload(row) for row in _rows(status, "workloads")],
-        findings=[_finding(row, name) for row in _rows(status, "findings")],
-        consumers=[_pod(row) for row in _rows(status, "pods")],
+        pods=figure(node.get("pods")),
+        allocatable=figure(node.get("podsAllocatable")),
+        runtime_hard_limit=figure(node.get("runtimeHardLimit")),
+        limits=[_limit(row, figure) for row in rows(status, "limits") if fields.name(row.get("name"))],
+        workloads=[_workload(row, figure) for row in rows(status, "workloads")],
+        findings=[_finding(row, name) for row in rows(status, "findings")],
+        consumers=[_pod(row, figure) for row in rows(status, "pods")],
     )
+    found.notes = list(_notes(version, status, figure))
+    return found
 
 
-def node_name(value: object) -> str:
-    """Return what a node is called; empty where it has no name.
+def _notes(version: str, status: Mapping[str, Any], figure: Figures) -> Iterator[str]:
+    if version != f"{GROUP}/{VERSION}":
+        yield f"written as {fields.name(version)}, read as {VERSION}"
+    verdict = status.get("verdict")
+    if verdict is not None and verdict not in VERDICTS:
+        yield f"verdict {fields.name(verdict) or 'that is no word'} taken as Unknown"
+    if figure.refused:
+        yield "values that are no figures taken as unknown"
+    if any(not fields.name(row.get("name")) for row in rows(status, "limits")):
+        yield "limits without a name left out"
 
-    No apiserver takes a name that has to be cleaned or cut, but a file may hold some. They are told apart by a checksum:
-    of nodes that look alike none may hide the other.
-    """
-    shown = _name(value)
-    return (
-        f"{shown}~{crc32(value.encode(errors='replace')):08x}" if isinstance(value, str) and shown != value else shown
-    )
 
-
-def _limit(row: Mapping[str, Any]) -> LimitRecord:
-    limit, state = _figure(row.get("limit")), row.get("limitState")
-    share = _mapping(row.get("podShare"))
+def _limit(row: Mapping[str, Any], figure: Figures) -> LimitRecord:
+    name, limit, state = fields.name(row.get("name")), figure(row.get("limit")), row.get("limitState")
+    share = mapping(row.get("podShare"))
+    if name == "conntrack" and limit == 0:  # so the kernel says that there is none
+        state = "Unlimited"
+    if state not in _STATES or (state == "Known" and limit is None):
+        state = "Unknown" if limit is None else "Known"
     return LimitRecord(
-        name=_name(row.get("name")),
-        scope=_text(row.get("scope")),
-        used=_figure(row.get("used")),
-        limit=limit,
-        state="Known" if limit is not None else state if state == "Unlimited" else "Unknown",
-        peak=_figure(row.get("peak")),
-        share=_figure(share.get("p90")),
-        sharing=_figure(share.get("pods")),
+        name=name,
+        scope=fields.text(row.get("scope")),
+        used=figure(row.get("used")),
+        limit=limit if state == "Known" else None,
+        state=state,
+        peak=figure(row.get("peak")),
+        share=figure(share.get("p90")),
+        sharing=figure(share.get("pods")),
     )
 
 
-def _workload(row: Mapping[str, Any]) -> WorkloadRecord:
+def _workload(row: Mapping[str, Any], figure: Figures) -> WorkloadRecord:
     return WorkloadRecord(
-        _name(row.get("namespace")),
-        _name(row.get("kind")),
-        _name(row.get("name")),
-        _figure(row.get("pods")),
-        _figure(row.get("fdsPeak")),
-        _figure(row.get("softMin")),
-        _figure(row.get("softMax")),
-        _figure(row.get("hardMin")),
-        _figure(row.get("hardMax")),
+        fields.name(row.get("namespace")),
+        fields.name(row.get("kind")),
+        fields.name(row.get("name")),
+        figure(row.get("pods")),
+        figure(row.get("fdsPeak")),
+        figure(row.get("softMin")),
+        figure(row.get("softMax")),
+        figure(row.get("hardMin")),
+        figure(row.get("hardMax")),
     )
 
 
 def _finding(row: Mapping[str, Any], node: str) -> FindingRecord:
-    subject, severity = _mapping(row.get("subject")), row.get("severity")
-    named = "/".join(filter(None, (_name(subject.get("namespace")), _name(subject.get("name")))))
+    subject, severity = mapping(row.get("subject")), row.get("severity")
+    named = "/".join(filter(None, (fields.name(subject.get("namespace")), fields.name(subject.get("name")))))
     return FindingRecord(
-        _text(row.get("id")),
-        _name(row.get("rule")),
+        fields.text(row.get("id")),
+        fields.name(row.get("rule")),
         severity if severity in SEVERITIES else "Warning",
         named or node,
-        _time(row.get("since")),
-        _text(row.get("message")),
-        _text(row.get("remedy")),
+        fields.moment(row.get("since")),
+        fields.text(row.get("message")),
+        fields.text(row.get("remedy")),
     )
 
 
-def _pod(row: Mapping[str, Any]) -> PodRecord:
-    sockets = _mapping(row.get("sockets"))
+def _pod(row: Mapping[str, Any], figure: Figures) -> PodRecord:
+    sockets = mapping(row.get("sockets"))
     tcp = sockets.get("tcp")
     parts = [*tcp.values()] if isinstance(tcp, dict) else [None]
     parts += [sockets.get(name) for name in ("udp", "unix", "other")]
-    figures = [_figure(part) for part in parts]
-    known = [figure for figure in figures if figure is not None]
+    figures = [figure(part) for part in parts]
+    known = [one for one in figures if one is not None]
     return PodRecord(
-        _name(row.get("namespace")),
-        _name(row.get("name")) or _name(row.get("uid")),
-        _figure(row.get("fds")),
-        _figure(row.get("fdsPeak")),
+        fields.name(row.get("namespace")),
+        fields.name(row.get("name")) or fields.name(row.get("uid")),
+        figure(row.get("fds")),
+        figure(row.get("fdsPeak")),
         sum(known) if len(known) == len(figures) else None,
+        fields.name(row.get("workload")),
+        figure(mapping(row.get("worstProcess")).get("fds")),
     )
-
-
-def _rows(status: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    rows = status.get(name)
-    return [row for row in rows[:_ROWS_MAX] if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _figure(value: object) -> int | None:
-    return value if type(value) is int and 0 <= value <= _LARGEST else None
-
-
-def _time(value: object) -> float | None:
-    return maybe_epoch(value) if isinstance(value, str) else None
-
-
-def _name(value: object) -> str:
-    return _shown(value, _NAME_BYTES) if isinstance(value, str) else ""
-
-
-def _text(value: object) -> str:
-    return _shown(value, _TEXT_BYTES) if isinstance(value, str) else ""
-
-
-@lru_cache(maxsize=1 << 16)  # names come again on node after node
-def _shown(text: str, most: int) -> str:
-    return bounded(clean(text[: 4 * most]), most)

@@ -17,6 +17,7 @@ for (const table of document.querySelectorAll("table.sort")) {
       const rows = Array.from(body.rows);
       rows.sort((one, other) => {
         const [a, b] = [key(one, at), key(other, at)];
+        if (typeof a !== typeof b) return typeof a === "number" ? -1 : 1;
         return (a < b ? -1 : a > b ? 1 : 0) * (up ? 1 : -1);
       });
       body.append(...rows);

@@ -1,26 +1,37 @@
-"""The report as one HTML file that opens offline: nothing is fetched, everything is escaped.
+"""The report as one HTML file that opens offline: nothing is fetched, everything is escaped, and it stays under 2 MB.
 
-Charts are SVG by matplotlib, whose text stays text. The heat map is a table, so that it can be read aloud, sorted and
-filtered. A few lines of script sort and filter; without script all rows are there.
+The heat map is a table, so that it can be read aloud, sorted and filtered. A few lines of script sort and filter; without
+script all rows are there.
 """
 
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from importlib import resources
 
-from auditor.model.words import count
+from auditor.model.words import count, duration
 from auditor.report import shape
-from auditor.report.capacity import more_pods
-from auditor.report.text import Cell, sections, silent
+from auditor.report.charts import charts
+from auditor.report.heat import columns, row
+from auditor.report.text import Cell, Section, more_rows, sections, silent
 
-_CHARTS_MAX = 6
-_NAMES_SHOWN = 20  # of nodes that did not report; more are folded
-_HOT, _WARM = 90, 70
+_NAMES_OPEN = 20  # of nodes that did not report; more are folded
+_NAMES_BYTES = 40_000
+_ROWS_MAX = 200
+_TABLE_BYTES = 150_000
+_HEAT_BYTES = 400_000
+_WORD = 20  # characters that stay in one line
 
-
-class PageError(Exception):
-    """The page cannot be made. The text is one line for a person, with what to do."""
+_ORDER = (
+    "Changes",
+    "To change",
+    "Nofile drift",
+    "Top consumers",
+    "Findings open longest",
+    "Namespaces",
+    "Pools",
+    "Limits",
+)
+"""What to do first, the detail last."""
 
 
 def write(report: shape.Report) -> str:
@@ -47,119 +58,82 @@ def _body(report: shape.Report) -> Iterator[str]:
         yield f'<p class="say">{escape(sentence)}</p>'
     about = " to ".join(dict.fromkeys(report.window)) or "no status at all"
     made = f"made {report.generated_at} from {', '.join(report.sources)}"
-    oldest = max((one.age or 0 for one in report.nodes.stale), default=0)
-    behind = f" The oldest status is {count(oldest // 60)} min behind." if oldest else ""
+    oldest = max(report.nodes.stale_seconds.values(), default=0)
+    behind = f" The oldest status is {duration(oldest)} behind." if oldest else ""
     yield f'<p class="about">Statuses of {escape(about)}, {escape(made)}.{behind}</p>'
     for what, names in silent(report.nodes):
-        number = names.count(", ") + 1
-        summary = f"<strong>{escape(what.capitalize())}</strong> ({count(number)})"
-        shown = " open" if number <= _NAMES_SHOWN else ""
-        yield f"<details{shown}><summary>{summary}</summary><p>{escape(names)}</p></details>"
+        yield _names(what, names)
     yield "</header>\n<main>"
     yield '<label class="filter">Filter all tables <input type="search" id="filter" autocomplete="off"></label>'
     yield from _heat(report.pools)
-    yield from _distribution(report.pools)
-    for title, columns, rows in sections(report):
-        if rows and title != "Limits":
-            yield from _section(title, columns, rows)
+    yield from charts(report.pools)
+    for section in sorted(sections(report), key=_place):
+        if section.rows:
+            yield from _section(section)
     yield "</main>"
 
 
+def _names(what: str, names: Sequence[str]) -> str:
+    shown, left = _within((escape(name) for name in names), len(names), _NAMES_BYTES)
+    more = f" and {count(left)} more" if left else ""
+    summary = f"<strong>{escape(what.capitalize())}</strong> ({count(len(names))})"
+    is_open = " open" if len(names) <= _NAMES_OPEN else ""
+    return f"<details{is_open}><summary>{summary}</summary><p>{', '.join(shown)}{more}</p></details>"
+
+
 def _heat(pools: Sequence[shape.Pool]) -> Iterator[str]:
-    """Pools by limits: the peak in percent, and how many more pods; the colour says what the figure says."""
-    tightest: dict[str, tuple[bool, int, int]] = {}
-    for limit in (limit for pool in pools for limit in pool.limits):
-        fit = -1 if limit.pods_until_limit is None else limit.pods_until_limit
-        rank = (fit < 0, fit, -(limit.peak_percent or 0))
-        tightest[limit.name] = min(rank, tightest.get(limit.name, rank))
-    names = sorted(tightest, key=lambda name: (tightest[name], name))
+    """Pools by limits, what is worst first and leftmost."""
+    names = columns(pools)
     if not names:
         return
     yield "<section><h2>Headroom</h2>"
-    yield "<p>Peak use of each limit on the fullest node of a pool, and how many more pods the tightest node takes.</p>"
-    yield '<div class="wide"><table class="sort heat"><thead><tr><th scope="col" aria-sort="none">Pool</th>'
-    yield '<th scope="col" aria-sort="none">More pods</th><th scope="col" aria-sort="none">Ends first</th>'
-    yield "".join(f'<th scope="col" aria-sort="none">{escape(name)}</th>' for name in names) + "</tr></thead><tbody>"
-    for pool in pools:
-        limits = {limit.name: limit for limit in pool.limits}
-        first = f"{_figure(pool.pods_until_limit)}<td>{escape(pool.ends_first or '?')}</td>"
-        yield f'<tr><th scope="row" class="name">{escape(pool.name)}</th>{first}'
-        yield "".join(_heat_cell(limits.get(name)) for name in names) + "</tr>"
-    yield "</tbody></table></div></section>"
-
-
-def _heat_cell(limit: shape.PoolLimit | None) -> str:
-    if limit is None:
-        return '<td data-sort="-1">-</td>'
-    if limit.peak_percent is None:
-        return f'<td data-sort="-1" class="unknown">{escape(limit.state.lower())}</td>'
-    level = "hot" if limit.peak_percent >= _HOT else "warm" if limit.peak_percent >= _WARM else "cool"
-    share = min(limit.peak_percent, 100)
-    pods = "" if limit.pods_until_limit is None else f"<small>{more_pods(limit.pods_until_limit)}</small>"
-    title = f"{limit.name}: fullest now on {limit.worst_node or '?'}"
-    return (
-        f'<td class="{level}" data-sort="{limit.peak_percent}" title="{escape(title)}">'
-        f'<span class="bar" style="width:{share}%"></span>{limit.peak_percent} % {pods}</td>'
+    yield (
+        "<p>Peak use of each limit on the fullest node of a pool, and how many more pods the limit lets in on the tightest "
+        "node, where it ends before the node's pod slots do.</p>"
     )
+    yield _table_head("Headroom", ("pool", "more pods on one node", "ends first", *names), "sort heat")
+    yield from _rows((row(pool, names) for pool in pools), len(pools), _HEAT_BYTES)
+    yield "</section>"
 
 
-def _distribution(pools: Sequence[shape.Pool]) -> Iterator[str]:
-    """How many nodes reached which tenth of a limit, for the limits that reached most."""
-    ranked = sorted(
-        ((limit, pool.name) for pool in pools for limit in pool.limits if sum(limit.spread) and limit.peak_percent),
-        key=lambda row: (-(row[0].peak_percent or 0), row[0].name, row[1]),
-    )[:_CHARTS_MAX]
-    if not ranked:
-        return
-    yield "<section><h2>Distribution over nodes</h2>"
-    yield '<p>Nodes by the tenth of a limit that their peak reached.</p><div class="charts">'
-    for limit, pool in ranked:
-        total = sum(limit.spread)
-        words = f"{limit.name} in pool {pool}: the peak of {count(total)} nodes reached {limit.peak_percent} % at most"
-        yield f'<figure role="img" aria-label="{escape(words)}">{_bars(limit.spread)}'
-        yield f"<figcaption>{escape(limit.name)} · {escape(pool)}</figcaption></figure>"
-    yield "</div></section>"
+def _place(section: Section) -> int:
+    return next((number for number, title in enumerate(_ORDER) if section.title.startswith(title)), len(_ORDER))
 
 
-def _bars(spread: Sequence[int]) -> str:
-    """Draw one chart. Its colours are those of the text around it."""
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - an extra: only this page needs it
-        from matplotlib.figure import Figure  # noqa: PLC0415
-        from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
-    except ImportError:
-        raise PageError("the charts of -o html need matplotlib: pip install 'sockaudit[report]'") from None
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "sockaudit", "font.size": 9}):
-        figure = Figure(figsize=(3.4, 1.7), layout="constrained")
-        axes = figure.subplots()
-        axes.bar(range(len(spread)), list(spread), color="#4c78a8", width=0.9)
-        axes.set_xticks([0, 5, 10], ["0 %", "50 %", "100 %"])
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-        axes.set_ylabel("nodes")
-        for side in ("top", "right"):
-            axes.spines[side].set_visible(False)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = out.getvalue()
-    return (
-        svg[svg.index("<svg") :].replace("#000000", "currentColor").replace("stroke: #000000", "stroke: currentColor")
-    )
+def _section(section: Section) -> Iterator[str]:
+    yield f"<section><h2>{escape(section.title)}</h2>{_table_head(section.title, section.columns, 'sort')}"
+    rows = (f"<tr>{''.join(map(_cell, cells))}</tr>" for cells in section.rows)
+    yield from _rows(rows, len(section.rows), _TABLE_BYTES)
+    yield "</section>"
 
 
-def _section(title: str, names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
-    yield f'<section><h2>{escape(title)}</h2><div class="wide"><table class="sort"><thead><tr>'
-    yield "".join(f'<th scope="col" aria-sort="none">{escape(name.capitalize())}</th>' for name in names)
-    yield "</tr></thead><tbody>"
-    for row in rows:
-        yield "<tr>" + "".join(_cell(value) for value in row) + "</tr>"
-    yield "</tbody></table></div></section>"
+def _table_head(title: str, names: Iterable[str], classes: str) -> str:
+    heads = "".join(f'<th scope="col" aria-sort="none">{escape(name[:1].upper() + name[1:])}</th>' for name in names)
+    region = f'<div class="wide" role="region" tabindex="0" aria-label="{escape(title)}">'
+    return f'{region}<table class="{classes}"><thead><tr>{heads}</tr></thead><tbody>'
+
+
+def _rows(rows: Iterable[str], number: int, most_bytes: int) -> Iterator[str]:
+    shown, left = _within(rows, number, most_bytes)
+    yield from shown
+    yield "</tbody></table></div>" + (f'<p class="about">{more_rows(left)}</p>' if left else "")
+
+
+def _within(parts: Iterable[str], number: int, most_bytes: int) -> tuple[list[str], int]:
+    """Return as many of the first parts as there is room for, and how many are left."""
+    shown: list[str] = []
+    for part in parts:
+        most_bytes -= len(part.encode())
+        if most_bytes < 0 or len(shown) == _ROWS_MAX:
+            break
+        shown.append(part)
+    return shown, number - len(shown)
 
 
 def _cell(value: Cell) -> str:
-    return f"<td>{escape(value)}</td>" if isinstance(value, str) else _figure(value)
-
-
-def _figure(value: int | None) -> str:
     if value is None:
         return '<td class="figure unknown" data-sort="-1">?</td>'
-    return f'<td class="figure" data-sort="{value}">{count(value)}</td>'
+    if isinstance(value, int):
+        return f'<td class="figure" data-sort="{value}">{count(value)}</td>'
+    is_word = len(value) <= _WORD
+    return f"<td{' class=word' if is_word else ''}>{escape(value)}</td>"

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlsplit
 import urllib3
 
 from auditor.model.words import bounded, clean
+from auditor.report import fields
 from auditor.report.files import FileError
 from auditor.report.window import Key
 
@@ -65,6 +66,6 @@ def _row(row: Any) -> tuple[Key, int] | None:  # noqa: ANN401 - JSON of a strang
     try:
         labels, value = row["metric"], float(row["value"][1])
         node = labels.get("exported_node") or labels["node"]
-        return (clean(node), clean(labels["limit"]), clean(labels["scope"])), int(value)
+        return (fields.name(node), fields.name(labels["limit"]), fields.text(labels["scope"])), int(value)
     except (KeyError, TypeError, ValueError, IndexError, OverflowError, AttributeError):
         return None

@@ -9,6 +9,8 @@ from rich.text import Text
 from auditor.model.words import count, duration
 from auditor.publish.terminal import new_table
 from auditor.report import shape
+from auditor.report.text import Cell, consumers_title, ends, more_rows, pods, pods_in_all, silent
+from auditor.report.window import named
 
 _ROWS = 10
 _LIMITS = 4
@@ -18,27 +20,18 @@ def render(report: shape.Report, console: Console) -> None:
     """Print the sentences, then headroom, what to change, drift, consumers and findings. Its text is clean already."""
     for sentence in report.sentences:
         console.print(Text(sentence, style="bold"), soft_wrap=not console.is_terminal)
-    _silent(report.nodes, console)
+    for what, names in silent(report.nodes):
+        console.print(Text(f"{what}: {named(names, _ROWS)}"), soft_wrap=not console.is_terminal)
     console.print()
     _print(console, "HEADROOM", _pools(report.pools), len(report.pools))
     _print(console, "TO CHANGE", _recommendations(report.recommendations), len(report.recommendations))
     _print(console, "NOFILE DRIFT", _drift(report.drift), len(report.drift))
-    _print(console, "TOP CONSUMERS", _consumers(report.consumers), len(report.consumers))
+    _print(console, consumers_title(report).upper(), _consumers(report.consumers), len(report.consumers))
     _print(console, "OPEN LONGEST", _findings(report.findings), len(report.findings))
     if report.changes is not None:
         _print(console, "CHANGES", _changes(report.changes), len(report.changes))
-
-
-def _silent(nodes: shape.Nodes, console: Console) -> None:
-    for what, names in (
-        ("stale, so in no figure", [f"{one.name} ({duration(one.age or 0)})" for one in nodes.stale]),
-        ("missing", nodes.missing),
-        ("gone since an earlier file, counted in its peaks", nodes.gone),
-        ("not understood", nodes.refused),
-    ):
-        if names:
-            more = f" and {count(len(names) - _ROWS)} more" if len(names) > _ROWS else ""
-            console.print(Text(f"{what}: {', '.join(names[:_ROWS])}{more}"), soft_wrap=not console.is_terminal)
+        if not report.changes:
+            console.print(Text("No change since the earlier file."))
 
 
 def _print(console: Console, title: str, table: Table, rows: int) -> None:
@@ -47,22 +40,24 @@ def _print(console: Console, title: str, table: Table, rows: int) -> None:
     console.print(Text(title, style="bold"))
     console.print(table)
     if rows > len(table.rows):
-        console.print(Text("(more: -o json)", style="dim"))
+        console.print(Text(f"({more_rows(rows - len(table.rows))})", style="dim"))
     console.print()
 
 
-def _pools(pools: Iterable[shape.Pool]) -> Table:
-    table = _columns("POOL", "NODES>", "PODS>", "MORE PODS>", "IN ALL>", "ENDS FIRST", "TIGHTEST NODE", "PEAKS")
-    for pool in pools:
+def _pools(found: Iterable[shape.Pool]) -> Table:
+    table = _columns(
+        "POOL", "NODES>", "PODS>", "MORE ON A NODE>", "MORE IN ALL>", "ENDS FIRST", "TIGHTEST NODE", "PEAKS"
+    )
+    for pool in found:
         reached = sorted(pool.limits, key=lambda one: -(one.peak_percent or 0))[:_LIMITS]
         _row(
             table,
             pool.name,
             pool.nodes,
-            pool.pods,
+            pods(pool),
             pool.pods_until_limit,
-            pool.pods_until_limit_sum,
-            pool.ends_first or "-",
+            pods_in_all(pool),
+            ends(pool) or "-",
             pool.tightest_node or "-",
             ", ".join(f"{one.name} {_figure(one.peak_percent)} %" for one in reached),
         )
@@ -72,7 +67,7 @@ def _pools(pools: Iterable[shape.Pool]) -> Table:
 def _recommendations(rows: Sequence[shape.Recommendation]) -> Table:
     table = _columns("WHERE", "NOW>", "PEAK>", "SET", "BUYS")
     for one in rows[: 2 * _ROWS]:
-        where = f"{one.pool} {one.limit}" if one.kind == "sysctl" else f"{one.namespace} {one.workload}"
+        where = one.where if one.kind == "nofile" else f"{one.where} {one.limit}"
         _row(table, where, one.now, one.peak, one.setting, one.buys)
     return table
 
@@ -102,7 +97,7 @@ def _findings(rows: Sequence[shape.OpenFinding]) -> Table:
 def _changes(rows: Sequence[shape.Change]) -> Table:
     table = _columns("POOL OR WORKLOAD", "WHAT", "BEFORE>", "AFTER>")
     for one in rows[: 2 * _ROWS]:
-        _row(table, one.pool or one.workload or "all", one.what, one.before, one.after)
+        _row(table, *one.cells)
     return table
 
 
@@ -115,7 +110,7 @@ def _columns(*names: str) -> Table:
     return table
 
 
-def _row(table: Table, *cells: int | str | None) -> None:
+def _row(table: Table, *cells: Cell) -> None:
     table.add_row(*(Text(cell if isinstance(cell, str) else _figure(cell)) for cell in cells))
 
 

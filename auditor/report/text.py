@@ -1,94 +1,140 @@
-"""The report as Markdown, for a ticket or a wiki, and as CSV, for a spreadsheet."""
+"""The report as tables: as Markdown, for a ticket or a wiki, and as CSV, for a spreadsheet."""
 
 import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from auditor.model.words import count, duration
 from auditor.report import shape
+from auditor.report.capacity import SLOTS
 
 _MARKS = re.compile(r"([\\`*_{}\[\]()<>#+!|~&])")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_ROWS_MAX = 100  # of a table that a person reads
 
 Cell = int | str | None
+"""`None` is unknown; empty is what does not apply."""
 
 
-def sections(report: shape.Report) -> Iterator[tuple[str, Sequence[str], list[Sequence[Cell]]]]:
-    """Yield each table: title, names of the columns, rows."""
-    yield (
+class Section(NamedTuple):
+    """One table."""
+
+    title: str
+    columns: Sequence[str]
+    rows: list[Sequence[Cell]]
+
+
+def sections(report: shape.Report) -> Iterator[Section]:
+    """Yield each table, all rows of it."""
+    yield Section(
         "Pools",
-        ("pool", "nodes", "pods", "more pods until limit", "in all", "ends first", "tightest node"),
+        ("pool", "nodes", "pods", "more pods on one node", "more pods in all", "ends first", "tightest node"),
         [
-            (p.name, p.nodes, p.pods, p.pods_until_limit, p.pods_until_limit_sum, p.ends_first, p.tightest_node)
+            (p.name, p.nodes, pods(p), p.pods_until_limit, pods_in_all(p), ends(p), p.tightest_node)
             for p in report.pools
         ],
     )
-    yield (
+    yield Section(
         "Limits",
-        ("pool", "limit", "fullest node", "used", "limit value", "percent", "peak percent", "more pods until limit"),
+        ("pool", "limit", "fullest node", "used", "limit value", "percent", "peak percent", "more pods on one node"),
         [
-            (p.name, one.name, one.worst_node, one.used, one.limit, one.percent, one.peak_percent, one.pods_until_limit)
+            (
+                p.name,
+                one.name,
+                one.worst_node,
+                one.used,
+                maximum(one),
+                one.percent,
+                one.peak_percent,
+                one.pods_until_limit,
+            )
             for p in report.pools
             for one in p.limits
         ],
     )
-    yield (
+    yield Section(
         "To change",
-        ("kind", "pool", "workload", "limit", "now", "peak", "recommended", "setting", "buys"),
+        ("kind", "where", "limit", "now", "peak", "recommended", "setting", "buys"),
         [
-            (
-                one.kind,
-                one.pool,
-                f"{one.namespace}/{one.workload}" if one.workload else None,
-                one.limit,
-                one.now,
-                one.peak,
-                one.recommended,
-                one.setting,
-                one.buys,
-            )
+            (one.kind, one.where, one.limit, one.now, one.peak, one.recommended, one.setting, one.buys)
             for one in report.recommendations
         ],
     )
-    yield (
+    yield Section(
         "Nofile drift",
         ("namespace", "workload", "what", "limit", "on", "other limit", "on"),
         [(one.namespace, f"{one.kind}/{one.name}", *one.cells) for one in report.drift],
     )
-    yield (
-        "Top consumers",
+    yield Section(
+        consumers_title(report),
         ("namespace", "pod", "node", "fds", "peak", "sockets"),
         [(c.namespace, c.name, c.node, c.fds, c.fds_peak, c.sockets) for c in report.consumers],
     )
-    yield (
+    yield Section(
         "Namespaces",
         ("namespace", "pods", "fds of the pods listed", "findings"),
         [(n.name, n.pods, n.fds, n.findings) for n in report.namespaces],
     )
-    yield (
+    yield Section(
         "Findings open longest",
         ("severity", "rule", "node", "subject", "open since", "message", "remedy"),
         [(f.severity, f.rule, f.node, f.subject, f.since, f.message, f.remedy) for f in report.findings],
     )
     if report.changes is not None:
-        yield (
+        unchanged: list[Sequence[Cell]] = [("all", "no change", "", "")]
+        yield Section(
             "Changes",
             ("pool or workload", "what", "before", "after"),
-            [(c.pool or c.workload or "all", c.what, c.before, c.after) for c in report.changes],
+            [one.cells for one in report.changes] or unchanged,
         )
 
 
-def silent(nodes: shape.Nodes) -> Iterator[tuple[str, str]]:
-    """Yield who did not report: what, and the names."""
-    if nodes.stale:
-        yield "stale, so in no figure", ", ".join(f"{one.name} ({duration(one.age or 0)})" for one in nodes.stale)
-    if nodes.missing:
-        yield "missing", ", ".join(nodes.missing)
-    if nodes.gone:
-        yield "gone since an earlier file, counted in its peaks", ", ".join(nodes.gone)
-    if nodes.refused:
-        yield "not understood", ", ".join(nodes.refused)
+def consumers_title(report: shape.Report) -> str:
+    """Say of how many the greatest are shown."""
+    more = report.consumers_total > len(report.consumers)
+    of_all = f", {len(report.consumers)} of {count(report.consumers_total)} pods that the nodes list" if more else ""
+    return f"Top consumers{of_all}"
+
+
+def pods(pool: shape.Pool) -> Cell:
+    """Write the pods of a pool, of which some nodes may not say how many they have."""
+    return _at_least(pool.pods, pool.pods_unknown_nodes)
+
+
+def pods_in_all(pool: shape.Pool) -> Cell:
+    """Write how many more pods fit on all nodes of a pool."""
+    return _at_least(pool.pods_until_limit_sum, pool.unknown_nodes)
+
+
+def _at_least(figure: int | None, unknown: int) -> Cell:
+    return f"at least {count(figure)}" if figure is not None and unknown else figure
+
+
+def ends(pool: shape.Pool) -> str:
+    """Write what ends first in a pool."""
+    names = filter(None, (pool.ends_first, *pool.also_ends))
+    return ", ".join("pod slots" if name == SLOTS else name for name in names)
+
+
+def maximum(limit: shape.PoolLimit) -> Cell:
+    """Write a limit, or that there is none."""
+    return "unlimited" if limit.state == "Unlimited" else limit.limit
+
+
+def silent(nodes: shape.Nodes) -> Iterator[tuple[str, list[str]]]:
+    """Yield who did not report and what was not understood: what it is, and each of it."""
+    ages = nodes.stale_seconds
+    for what, names in (
+        ("stale, so in no figure", [f"{name} ({duration(ages.get(name, 0))})" for name in nodes.stale]),
+        ("missing", nodes.missing),
+        ("gone since an earlier file, counted in its peaks", nodes.gone),
+        ("not understood", nodes.refused),
+        ("note", nodes.notes),
+    ):
+        if names:
+            yield what, names
 
 
 def markdown(report: shape.Report) -> str:
@@ -97,11 +143,20 @@ def markdown(report: shape.Report) -> str:
     lines += [f"- {_escaped(sentence)}" for sentence in report.sentences]
     about = " to ".join(dict.fromkeys(report.window)) or "no status at all"
     lines += ["", f"Of {about}; made {report.generated_at} from {_escaped(', '.join(report.sources))}."]
-    lines += [f"\n{what}: {_escaped(names)}" for what, names in silent(report.nodes)]
-    for title, columns, rows in sections(report):
-        if rows:
-            lines += ["", f"## {title}", "", *_table(columns, rows)]
+    for what, names in silent(report.nodes):
+        more = f" and {count(len(names) - _ROWS_MAX)} more" if len(names) > _ROWS_MAX else ""
+        lines.append(f"\n{what}: {_escaped(', '.join(names[:_ROWS_MAX]))}{more}")
+    for section in sections(report):
+        if section.rows:
+            lines += ["", f"## {_escaped(section.title)}", "", *_table(section.columns, section.rows[:_ROWS_MAX])]
+        if len(section.rows) > _ROWS_MAX:
+            lines += ["", more_rows(len(section.rows) - _ROWS_MAX)]
     return "\n".join(lines) + "\n"
+
+
+def more_rows(number: int) -> str:
+    """Say how many rows a table leaves out."""
+    return f"{count(number)} more: -o json or -o csv"
 
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
@@ -125,8 +180,10 @@ def comma_separated(report: shape.Report) -> str:
     """Write CSV (RFC 4180): every table below its title in the first column, since a file has one."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
-    for what, names in silent(report.nodes):
-        writer.writerow(["Nodes", *map(_plain, (what, names))])
+    nodes = report.nodes
+    writer.writerows((("Nodes", "total", nodes.total), ("Nodes", "reporting", nodes.reporting)))
+    writer.writerows(("Nodes", verdict, number) for verdict, number in nodes.verdicts.items())
+    writer.writerows(("Nodes", what, _plain(", ".join(names))) for what, names in silent(nodes))
     for title, columns, rows in sections(report):
         writer.writerow(["table", *columns])
         writer.writerows([title, *map(_plain, row)] for row in rows)

@@ -1,20 +1,28 @@
 """Several moments of many nodes: who is there now, who is stale, missing or gone, and the peaks over all of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from auditor.report.observation import NodeRecord
+from auditor.report.observation import LimitRecord, NodeRecord
+from auditor.report.settings import setting
 
 STALE_SECONDS = 15 * 60
 """A status older than this is Unknown."""
 
+_DAY_SECONDS = 86_400
+_NAMED_MAX = 3
+
 Key = tuple[str, str, str]
 """Node, limit and scope."""
+
+WorkloadKey = tuple[str, str, str]
+"""Namespace, kind and name."""
 
 
 @dataclass(slots=True)
 class Window:
-    """What is known.
+    """What is known. The peaks of a node's limits and workloads are those of all its statuses.
 
     Attributes:
         now: against which a status is stale, in seconds since the epoch; `None` where nobody ever reported.
@@ -22,9 +30,10 @@ class Window:
         stale: nodes with an older one.
         missing: names of nodes without any.
         gone: nodes that only an earlier file has.
-        peaks: the most that each limit saw on each node, over all files.
+        held: by workload and day since the epoch, the most descriptors that one pod held.
         times: of the earliest and the latest status.
         refused: what was no SockAudit, one clause each.
+        notes: what was read but not wholly understood, one clause each.
     """
 
     now: float | None
@@ -32,14 +41,24 @@ class Window:
     stale: list[NodeRecord] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     gone: list[NodeRecord] = field(default_factory=list)
-    peaks: dict[Key, int] = field(default_factory=dict)
+    held: dict[WorkloadKey, dict[int, int]] = field(default_factory=dict)
     times: tuple[float, float] | None = None
     refused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         """Nodes that are there now."""
         return len(self.reporting) + len(self.stale) + len(self.missing)
+
+    def raise_peaks(self, peaks: Iterable[tuple[Key, int]]) -> None:
+        """Take peaks that somebody else remembers."""
+        by_node: defaultdict[str, dict[tuple[str, str], int]] = defaultdict(dict)
+        for (node, limit, scope), peak in peaks:
+            by_node[node][limit, scope] = max(peak, by_node[node].get((limit, scope), 0))
+        for one in self.reporting:
+            if one.name in by_node:
+                one.limits = _raised(one.limits, by_node[one.name])
 
 
 def window(
@@ -49,7 +68,10 @@ def window(
     expected: Iterable[str] = (),
     refused: Iterable[str] = (),
 ) -> Window:
-    """Put files together. The one with the youngest status is the present; the others make the window longer.
+    """Put files together. Of each node its youngest status counts, wherever it stands; the older ones add their peaks.
+
+    Files whose youngest status is of the last 15 minutes are parts of the present, and so are those without any. A node
+    that none of them has is gone.
 
     Args:
         batches: one list a file.
@@ -61,43 +83,102 @@ def window(
     newest = max(times, default=None)
     found = Window(now if now is not None else newest, refused=list(refused))
     found.times = (min(times), max(times)) if times else None
-    latest = max(batches, key=_youngest, default=())
-    current = _by_name(latest)
-    gone: dict[str, NodeRecord] = {}
+    statuses: defaultdict[str, list[NodeRecord]] = defaultdict(list)
+    present: set[str] = set()
     for batch in batches:
+        is_present = _is_present(batch, newest)
         for one in batch:
-            _remember_peaks(one, found.peaks)
-            if one.name not in current and one.observed_at is not None:
-                gone[one.name] = _younger(one, gone.get(one.name))
-    found.gone = [gone[name] for name in sorted(gone)]
-    for one in (current[name] for name in sorted(current)):
-        if one.observed_at is None or found.now is None:
-            found.missing.append(one.name)
+            statuses[one.name].append(one)
+            _hold(one, found.held)
+            if is_present:
+                present.add(one.name)
+    for name in sorted(statuses):
+        one = _over_time(statuses[name])
+        if name not in present:
+            found.gone.append(one)
+        elif one.observed_at is None or found.now is None:
+            found.missing.append(name)
         elif found.now - one.observed_at > STALE_SECONDS:
             found.stale.append(one)
         else:
             found.reporting.append(one)
-    found.missing = sorted({*found.missing, *(set(expected) - current.keys())})
+    found.missing = sorted({*found.missing, *(set(expected) - present)})
+    found.notes = list(_notes((*found.reporting, *found.stale)))
     return found
 
 
-def _youngest(batch: Sequence[NodeRecord]) -> float:
-    return max((one.observed_at or 0.0 for one in batch), default=0.0)
+def _is_present(batch: Sequence[NodeRecord], newest: float | None) -> bool:
+    youngest = max((one.observed_at for one in batch if one.observed_at is not None), default=None)
+    return youngest is None or newest is None or newest - youngest <= STALE_SECONDS
 
 
-def _by_name(batch: Iterable[NodeRecord]) -> Mapping[str, NodeRecord]:
-    found: dict[str, NodeRecord] = {}
-    for one in batch:
-        found[one.name] = _younger(one, found.get(one.name))
-    return found
+def _hold(one: NodeRecord, held: dict[WorkloadKey, dict[int, int]]) -> None:
+    if one.observed_at is None:
+        return
+    day = int(one.observed_at // _DAY_SECONDS)
+    for row in one.workloads:
+        if row.fds_peak is not None:
+            days = held.setdefault((row.namespace, row.kind, row.name), {})
+            days[day] = max(row.fds_peak, days.get(day, 0))
 
 
-def _younger(one: NodeRecord, other: NodeRecord | None) -> NodeRecord:
-    return one if other is None or (one.observed_at or 0.0) >= (other.observed_at or 0.0) else other
+def _over_time(statuses: Sequence[NodeRecord]) -> NodeRecord:
+    """Return the youngest status of a node with the peaks of all, and in `past` the limits that only older ones have."""
+    if len(statuses) == 1:
+        return statuses[0]
+    ordered = sorted(statuses, key=lambda one: one.observed_at or 0.0)  # of equals the last one read comes last
+    latest = ordered[-1]
+    seen: dict[tuple[str, str], LimitRecord] = {}
+    pods: dict[WorkloadKey, int] = {}
+    for one in ordered:
+        for row in one.limits:
+            key = row.name, row.scope
+            if key not in seen or (row.most or 0) >= (seen[key].most or 0):
+                seen[key] = row
+        for workload in one.workloads:
+            pods_key = workload.namespace, workload.kind, workload.name
+            pods[pods_key] = max(workload.fds_peak or 0, pods.get(pods_key, 0))
+    peaks = {key: row.most for key, row in seen.items() if row.most is not None}
+    bound = {(row.name, row.scope) for row in latest.limits}
+    settings = {(row.name, setting(row.name, row.scope)) for row in latest.limits} - {(name, None) for name, _ in bound}
+    return replace(
+        latest,
+        limits=_raised(latest.limits, peaks),
+        workloads=[row._replace(fds_peak=pods[row[:3]] or row.fds_peak) for row in latest.workloads],
+        past=[row for key, row in seen.items() if key not in bound and (row.name, setting(*key)) not in settings],
+    )
 
 
-def _remember_peaks(one: NodeRecord, peaks: dict[Key, int]) -> None:
-    for row in one.limits:
-        if row.most is not None:
-            key = one.name, row.name, row.scope
-            peaks[key] = max(row.most, peaks.get(key, 0))
+def _raised(rows: Sequence[LimitRecord], peaks: Mapping[tuple[str, str], int]) -> list[LimitRecord]:
+    """Return the rows with these peaks, by limit and scope, where they are greater.
+
+    An object names the worst scope of a limit only. So the peak of one that it does not name any more counts for those
+    that the same setting binds: what `user 1000` took once, `user 0` does not hide.
+    """
+    own = {(row.name, row.scope) for row in rows}
+    others: dict[tuple[str, str], int] = {}
+    for (name, scope), peak in peaks.items():
+        binding = setting(name, scope)
+        if (name, scope) not in own and binding is not None:
+            others[name, binding] = max(peak, others.get((name, binding), 0))
+    raised = []
+    for row in rows:
+        known = (row.most, peaks.get((row.name, row.scope)), others.get((row.name, setting(row.name, row.scope) or "")))
+        raised.append(row._replace(peak=max((peak for peak in known if peak is not None), default=None)))
+    return raised
+
+
+def _notes(nodes: Iterable[NodeRecord]) -> Iterator[str]:
+    """Yield each clause once, with some of the nodes that it is of."""
+    by_clause: defaultdict[str, list[str]] = defaultdict(list)
+    for one in nodes:
+        for note in one.notes:
+            by_clause[note].append(one.name)
+    for note, names in sorted(by_clause.items()):
+        yield f"{note}: {named(names)}"
+
+
+def named(names: Sequence[str], most: int = _NAMED_MAX) -> str:
+    """Write the first few of many names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")

@@ -1,10 +1,13 @@
-"""Fleets of made-up nodes, as kubectl would save them; seeded."""
+"""Fleets of made-up nodes, as kubectl would save them, and the report of them; seeded."""
 
 import json
 import random
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from auditor import cli
 from auditor.publish.when import timestamp
 
 NOW = 1_795_000_000
@@ -56,6 +59,12 @@ def save(path: Path, *nodes: object, indent: int | None = 4) -> str:
     document = {"apiVersion": "v1", "items": list(nodes), "kind": "List", "metadata": {"resourceVersion": ""}}
     path.write_text(json.dumps(document, indent=indent))
     return str(path)
+
+
+def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> Json:
+    assert cli.main(["report", "-o", "json", *arguments]) == 0
+    found: Json = json.loads(capsys.readouterr().out)
+    return found
 
 
 def fleet(many: int, seed: int = 7) -> list[Json]:

@@ -3,9 +3,9 @@
 import csv
 import io
 import json
+import resource
 import subprocess
 import sys
-import time
 from collections import defaultdict
 from fractions import Fraction
 from math import floor
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report.fleets import NOW, POOL, Json, fleet, limit, node, save, share, workload
+from report.fleets import NOW, POOL, Json, fleet, limit, node, report, save, share, workload
 
 from auditor import cli
 from auditor.publish.when import epoch, timestamp
@@ -25,12 +25,7 @@ cli.main(["report", "--from", sys.argv[1], "-o", "json"])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")), file=sys.stderr)
 """
 WITHIN_SECONDS, WITHIN_KIB = 15, 600 * 1024
-
-
-def report(capsys: pytest.CaptureFixture[str], *arguments: str) -> Json:
-    assert cli.main(["report", "-o", "json", *arguments]) == 0
-    found: Json = json.loads(capsys.readouterr().out)
-    return found
+LASTS = "takes effect at once; to last: /etc/sysctl.d or the node pool's configuration"
 
 
 def by_hand(nodes: list[Json]) -> dict[str, dict[str, Any]]:
@@ -65,9 +60,9 @@ def by_hand(nodes: list[Json]) -> dict[str, dict[str, Any]]:
 def test_five_thousand_nodes_from_a_file_within_time_and_memory_and_right(tmp_path: Path) -> None:
     nodes = fleet(5_000)
     path = save(tmp_path / "fleet.json", *nodes)
-    began = time.monotonic()
+    began = _seconds_of_children()
     done = subprocess.run([sys.executable, "-c", MEASURED, path], check=True, capture_output=True, text=True)
-    seconds = time.monotonic() - began
+    seconds = _seconds_of_children() - began
     found, peak = json.loads(done.stdout), int(done.stderr)
     assert (seconds < WITHIN_SECONDS, peak < WITHIN_KIB) == (True, True), f"{seconds:.1f} s, {peak >> 10} MiB"
     expected = by_hand(nodes)
@@ -94,6 +89,12 @@ def test_five_thousand_nodes_from_a_file_within_time_and_memory_and_right(tmp_pa
     assert found["nodes"]["total"] == 5_000
 
 
+def _seconds_of_children() -> float:
+    """CPU, which a busy machine does not lengthen."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_what_ends_first_is_named_and_what_one_change_buys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     full = limit("inotify-instances", 85, 128, "user 0", peak=87, **share(2))
     easy = limit("file-handles", 100, 100_000, **share(100))
@@ -108,7 +109,7 @@ def test_what_ends_first_is_named_and_what_one_change_buys(tmp_path: Path, capsy
         "sysctl -w fs.inotify.max_user_instances=256 on nodes of workers buys 66 % headroom at the peak of 87, and room "
         "for 70 more pods instead of 14 on the tightest node."
     )
-    assert found["sentences"][2] == "All 2 nodes reported; 0 with an open warning."
+    assert found["sentences"][2] == "All 2 nodes reported: 2 OK."
 
 
 def test_a_change_buys_no_more_than_the_next_limit_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +148,7 @@ def test_the_setting_is_the_one_that_binds(
 ) -> None:
     found = report(capsys, "--from", save(tmp_path / "a", node("n1", row)))["recommendations"]
     assert [one["setting"] for one in found] == (
-        [f"sysctl -w {setting} on nodes of workers (takes effect at once)"] if setting else []
+        [f"sysctl -w {setting} on nodes of workers ({LASTS})"] if setting else []
     )
 
 
@@ -187,15 +188,17 @@ def test_stale_and_missing_nodes_are_listed_and_in_no_figure(
     assert found["nodes"] == {
         "total": 5,
         "reporting": 2,
-        "stale": [{"name": "old", "age": 901}],
+        "stale": ["old"],
+        "staleSeconds": {"old": 901},
         "missing": ["bare", "never"],
         "gone": [],
         "refused": [],
+        "notes": [],
         "verdicts": {"OK": 2},
     }
     (pool,) = found["pools"]
     assert (pool["nodes"], pool["limits"][0]["worstNode"], pool["limits"][0]["peakPercent"]) == (2, "edge", 20)
-    assert found["sentences"][-1] == "3 of 5 nodes did not report in time, and are in no figure."
+    assert found["sentences"][-1] == "3 of 5 nodes did not report in time, and are in no figure; the others say: 2 OK."
 
 
 def test_several_files_make_a_longer_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +234,7 @@ def test_since_compares_pools_and_workloads(tmp_path: Path, capsys: pytest.Captu
     assert changes["workers", "pids peak, percent"]["after"] == 85
     assert changes["shop/Deployment/cart", "peak of descriptors"]["after"] == 900
     assert changes[None, "nodes that say Warning"]["after"] == 1
-    assert changes[None, "findings opened and closed"]["after"] == 1
+    assert changes[None, "findings closed and opened"]["after"] == 1
 
 
 def test_drift_and_recommended_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -423,7 +426,8 @@ def test_a_figure_of_thousands_of_digits_is_unknown_and_its_file_is_whole(
     (tmp_path / "a").write_text(odd)
     found = report(capsys, "--from", str(tmp_path / "a"))
     assert found["nodes"]["reporting"] == 2
-    assert "used" not in found["pools"][0]["limits"][0]
+    assert found["pools"][0]["limits"][0]["used"] is None
+    assert found["nodes"]["notes"] == ["values that are no figures taken as unknown: a"]
 
 
 def test_by_label_and_without_any(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
