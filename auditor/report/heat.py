@@ -22,12 +22,12 @@ def level(limit: shape.PoolLimit) -> int:
 
 
 def columns(pools: Sequence[shape.Pool]) -> list[str]:
-    """Return the limits, the hottest first."""
-    worst: dict[str, tuple[int, int]] = {}
+    """Return the limits, the hottest first; of equals those that end before the slots do."""
+    worst: dict[str, tuple[int, bool, int]] = {}
     for limit in (limit for pool in pools for limit in pool.limits):
-        rank = level(limit), limit.peak_percent or 0
+        rank = level(limit), limit.is_before_slots, limit.peak_percent or 0
         worst[limit.name] = max(rank, worst.get(limit.name, rank))
-    return sorted(worst, key=lambda name: (-worst[name][0], -worst[name][1], name))
+    return sorted(sorted(worst), key=lambda name: worst[name], reverse=True)
 
 
 def row(pool: shape.Pool, names: Sequence[str]) -> str:

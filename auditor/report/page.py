@@ -88,10 +88,10 @@ def _heat(pools: Sequence[shape.Pool]) -> Iterator[str]:
         return
     yield "<section><h2>Headroom</h2>"
     yield (
-        "<p>Peak use of each limit on the fullest node of a pool, and how many more pods the limit lets in on the tightest "
-        "node, where it ends before the node's pod slots do.</p>"
+        "<p>Peak use of each limit on the fullest node of a pool, and how many more pods it lets in on the tightest node. Red: "
+        "90 % or more, or no pod more; amber: 70 % or more, or it ends before the pod slots of a node do.</p>"
     )
-    yield _table_head("Headroom", ("pool", "more pods on one node", "ends first", *names), "sort heat")
+    yield _table_head("Headroom", ("Pool", "More pods on one node", "Ends first", *names), "sort heat")
     yield from _rows((row(pool, names) for pool in pools), len(pools), _HEAT_BYTES)
     yield "</section>"
 
@@ -101,14 +101,15 @@ def _place(section: Section) -> int:
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield f"<section><h2>{escape(section.title)}</h2>{_table_head(section.title, section.columns, 'sort')}"
+    yield f"<section><h2>{escape(section.title)}</h2>"
+    yield _table_head(section.title, (name.capitalize() for name in section.columns), "sort")
     rows = (f"<tr>{''.join(map(_cell, cells))}</tr>" for cells in section.rows)
     yield from _rows(rows, len(section.rows), _TABLE_BYTES)
     yield "</section>"
 
 
 def _table_head(title: str, names: Iterable[str], classes: str) -> str:
-    heads = "".join(f'<th scope="col" aria-sort="none">{escape(name[:1].upper() + name[1:])}</th>' for name in names)
+    heads = "".join(f'<th scope="col" aria-sort="none">{escape(name)}</th>' for name in names)
     region = f'<div class="wide" role="region" tabindex="0" aria-label="{escape(title)}">'
     return f'{region}<table class="{classes}"><thead><tr>{heads}</tr></thead><tbody>'
 

@@ -48,14 +48,17 @@ def _what_ends(
         subject = _subject(first)
         said = f"{subject[0].upper()}{subject[1:]} runs out of {_ends(first)} first, {after}"
         if len(tied) > 1:
-            others = [f"{_subject(pool)} of {_ends(pool)}" for pool in tied[1:]]
-            said += f", and after as many {_listed(others, 'pools')}"
+            others = [f"{_subject(pool)} ({_ends(pool)})" for pool in tied[1:]]
+            said += f"; just as soon {_listed(others, 'pools')}"
     elif not nodes.reporting:
         said = "How many more pods fit is unknown: no node reported in time"
     else:
         said = "How many more pods fit is unknown: no node says what a pod takes of its limits"
     if hot:
-        limits = [f"{limit.name} of {_subject(pool)} ({limit.peak_percent} % at its peak)" for pool, limit in hot]
+        where: dict[str, str] = {}
+        for pool, limit in hot:
+            where.setdefault(limit.name, f"{limit.name} of {_subject(pool)} ({limit.peak_percent} %)")
+        limits = list(where.values())
         said += f"; what pods take of {_listed(limits, 'limits')} is unknown"
     return f"{said}."
 

@@ -28,14 +28,14 @@ def chromium(*arguments: str) -> str:
     return done.stdout
 
 
-def play(page: Path, script: str) -> str:
+def play(page: Path, script: str, size: tuple[int, int] = (1280, 1000)) -> str:
     """Open a copy of a page, run a script in it, and return its account as JSON."""
     text = page.read_text()
     copy = page.with_suffix(".play.html")
     copy.write_text(
         text.replace("<style>", _BEFORE + "<style>", 1).replace("</body>", _AFTER.format(play=script) + "</body>")
     )
-    dom = chromium("--dump-dom", copy.as_uri())
+    dom = chromium(f"--window-size={size[0]},{size[1]}", "--dump-dom", copy.as_uri())
     found = re.search(r'<pre id="account">(.*?)</pre>', dom, re.DOTALL)
     assert found, "the script did not come to its end"
     return html.unescape(found[1])
@@ -43,6 +43,16 @@ def play(page: Path, script: str) -> str:
 
 def screenshot(page: Path, to: Path, *arguments: str, size: tuple[int, int] = (1280, 1000)) -> None:
     chromium(f"--window-size={size[0]},{size[1]}", f"--screenshot={to}", *arguments, page.as_uri())
+
+
+def text_on_paper(page: Path) -> str:
+    """Print a page and return what can be read on it, in one line."""
+    sheet = page.with_suffix(".pdf")
+    chromium("--no-pdf-header-footer", f"--print-to-pdf={sheet}", page.as_uri())
+    done = subprocess.run(
+        ["pdftotext", str(sheet), "-"], check=True, capture_output=True, text=True, timeout=_WAIT_SECONDS
+    )
+    return " ".join(done.stdout.split())
 
 
 def printed(page: Path, to: Path) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from browser import example, headless
-from report.fleets import fleet, limit, node, share
+from report.fleets import fleet, limit, node, share, workload
+
+from auditor.evaluate import LIMITS as LIMIT_TABLE
 
 ODD = "<img src=x onerror=wrong.push('run')><script>wrong.push('run')</script>"
 
@@ -72,6 +74,49 @@ def test_five_thousand_nodes_stay_under_two_megabytes(tmp_path: Path) -> None:
     path = example.page(tmp_path, fleet(5_000))
     assert path.stat().st_size < 2_000_000
     assert json.loads(headless.play(path, "account.rows = document.querySelectorAll('tr').length;"))["rows"] > 100
+
+
+LIMITS = tuple(row.id for row in LIMIT_TABLE)
+
+
+def test_nothing_is_cut_off_on_paper_or_on_a_narrow_screen(tmp_path: Path) -> None:
+    rows = [limit(name, 50 + number, 100, **share(1)) for number, name in enumerate(LIMITS)]
+    nodes = [node(f"n{number}", *rows, pool=f"pool-{number}") for number in range(3)]
+    nodes[0]["status"]["workloads"] = [workload("a-service-of-a-long-name" * 4, (1024, 1024), 9000)]
+    path = example.page(tmp_path, nodes)
+    words = headless.text_on_paper(path)
+    assert all(words.count(name) >= 3 for name in LIMITS), "each pool's card names each limit"
+    assert "which serves all workloads there" in words
+    script = """
+    account.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    const cell = document.querySelector(".heat td.warm");
+    account.label = getComputedStyle(cell, "::before").content;
+    account.right = Math.max(...Array.from(document.querySelectorAll(".heat td"), one => one.getBoundingClientRect().right));
+    """
+    found = json.loads(headless.play(path, script, size=(500, 1000)))
+    assert (found["wide"], found["wrong"]) == (0, [])
+    assert found["label"] == f'"{LIMITS[-1]}"'
+    assert found["right"] <= 500
+
+
+def test_the_hottest_column_is_seen_without_scrolling(tmp_path: Path) -> None:
+    rows = [limit(name, 10, 100, **share(1)) for name in LIMITS[1:]]
+    path = example.page(tmp_path, [node("n", *rows, limit(LIMITS[0], 95, 100))])
+    script = "account.right = document.querySelector('.heat .hot').getBoundingClientRect().right;"
+    assert json.loads(headless.play(path, script, size=(1280, 1000)))["right"] < 640
+
+
+def test_bars_stand_on_their_tenth(tmp_path: Path) -> None:
+    """The bar of 50 to 59 % begins at the tick of 50 %."""
+    path = example.page(tmp_path, [node("n", limit("pids", 55, 100))])
+    script = """
+    const svg = document.querySelector("figure svg");
+    const left = one => one.getBoundingClientRect().left;
+    const ticks = Array.from(svg.querySelectorAll("[id^=xtick] use"), left);
+    const bars = Array.from(svg.querySelectorAll("[id^=patch] path"), one => one.getBoundingClientRect());
+    account.off = Math.min(...bars.filter(one => one.height > 20 && one.width < 40).map(one => Math.abs(one.left - ticks[1])));
+    """
+    assert json.loads(headless.play(path, script))["off"] < 2
 
 
 def test_light_dark_narrow_and_printed(tmp_path: Path) -> None:

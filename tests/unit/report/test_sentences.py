@@ -29,7 +29,7 @@ def test_a_limit_that_is_nearly_full_is_named_though_nobody_knows_what_a_pod_tak
     found = said(capsys, tmp_path, node("n1", limit("pids", 10, 1000, **share(1)), full))
     assert found[0] == (
         "Pool workers runs out of pod slots first, after 70 more pods on n1; what pods take of conntrack of pool workers "
-        "(95 % at its peak) is unknown."
+        "(95 %) is unknown."
     )
     assert found[1].startswith("sysctl -w net.netfilter.nf_conntrack_max=2048 on nodes of workers buys 53 % headroom")
     assert said(capsys, tmp_path, node("n1", full, pods=1) | {"metadata": {"name": "n1"}})[0].startswith(
@@ -60,8 +60,8 @@ def test_pools_that_end_together_are_all_named(tmp_path: Path, capsys: pytest.Ca
     full = limit("pids", 95, 100, **share(1))
     nodes = [node(f"n{number}", full, pool=f"pool-{number}") for number in range(6)]
     assert said(capsys, tmp_path, *nodes)[0] == (
-        "Pool pool-0 runs out of pids first, after 0 more pods on n0, and after as many pool pool-1 of pids, "
-        "pool pool-2 of pids, pool pool-3 of pids and 2 more pools."
+        "Pool pool-0 runs out of pids first, after 0 more pods on n0; just as soon pool pool-1 (pids), "
+        "pool pool-2 (pids), pool pool-3 (pids) and 2 more pools."
     )
 
 
