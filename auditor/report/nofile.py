@@ -34,14 +34,10 @@ class _Need(NamedTuple):
     share: Fraction
     wanted: int
 
-    @property
-    def growth(self) -> Fraction:
-        """By how much the trend multiplies a peak."""
-        return Fraction(max(self.ahead, self.peak), max(1, self.peak))
-
     def of(self, part: Part) -> int:
-        """Return what it needs on one node."""
-        return _wanted((part.row.fds_peak or 0) * self.growth * self.share)
+        """Return what it needs on one node, where its peak may be lower: as much more as the trend leads to."""
+        held = (part.row.fds_peak or 0) * max(self.ahead, self.peak) * self.share.numerator
+        return _wanted(-(-held // (max(1, self.peak) * self.share.denominator)))
 
 
 def recommend(window: Window, groups: Mapping[str, Members], found: Parts) -> list[shape.Recommendation]:
@@ -66,12 +62,12 @@ def forecast(by_day: Mapping[int, int]) -> int:
 
 def _need(by_day: Mapping[int, int], share: Fraction) -> _Need:
     peak, ahead = max(by_day.values()), forecast(by_day)
-    return _Need(peak, ahead, share, _wanted(max(peak, ahead) * share))
+    return _Need(peak, ahead, share, _wanted(ceil(max(peak, ahead) * share)))
 
 
-def _wanted(held: Fraction | int) -> int:
+def _wanted(held: int) -> int:
     """The next power of two that doubles it."""
-    least = max(2 * ceil(held), LEAST_NOFILE)
+    least = max(2 * held, LEAST_NOFILE)
     return min(1 << (least - 1).bit_length(), _NR_OPEN_MAX)
 
 

@@ -36,9 +36,10 @@ def recommend(groups: Mapping[str, Members], pools: Iterable[shape.Pool], headro
     ends = {pool.name: {pool.ends_first, *pool.also_ends} for pool in pools}
     found = []
     for pool, group in sorted(groups.items()):
+        before = rooms(group.nodes)
         for bound in _bounds(group):
             needs = _lacking(bound, headroom) or (_blocking(bound) if bound.limit in ends[pool] else [])
-            if needs and (one := _recommendation(pool, bound, max(needs, key=_least), group.nodes)):
+            if needs and (one := _recommendation(pool, bound, max(needs, key=_least), group.nodes, before)):
                 found.append(one)
     return found
 
@@ -100,7 +101,9 @@ def _least(need: _Need) -> int:
     return need.least
 
 
-def _recommendation(pool: str, bound: _Bound, need: _Need, nodes: Sequence[NodeRecord]) -> shape.Recommendation | None:
+def _recommendation(
+    pool: str, bound: _Bound, need: _Need, nodes: Sequence[NodeRecord], before: Mapping[str, Room]
+) -> shape.Recommendation | None:
     row, wanted = need.row, min(_power(need.least), largest(bound.setting))
     lower = [one for one in bound.rows if one[1].limit is not None and one[1].limit < wanted]
     if not lower and (bound.rows or wanted <= (row.limit or 0)):
@@ -117,7 +120,7 @@ def _recommendation(pool: str, bound: _Bound, need: _Need, nodes: Sequence[NodeR
         setting=f"sysctl -w {assignments(bound.setting, wanted)}{where} ({_LASTS})",
         buys="",
     )
-    before, then, peak = rooms(nodes), after(nodes, [found]), row.most or 0
+    then, peak = after(nodes, [found]), row.most or 0
     left = f"{100 * max(0, wanted - peak) // wanted} % headroom at the peak of {count(peak)}"
     return found.model_copy(
         update={
