@@ -11,6 +11,7 @@ from auditor.report.fields import Figures, mapping, rows
 SEVERITIES = ("Critical", "Warning", "Info")
 VERDICTS = ("Critical", "Warning", "Unknown", "OK")
 _STATES = ("Known", "Unlimited", "Unknown")
+_PLAIN = {type(None): "null", bool: "a truth value", str: "text", list: "a list"}
 
 
 class Malformed(ValueError):  # noqa: N818 - one of the family in auditor.kernel.errors
@@ -129,9 +130,10 @@ def record(document: object) -> NodeRecord:
     Raises:
         Malformed: it is no SockAudit, or has no name.
     """
-    kind = document.get("kind", "SockAudit") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or kind != "SockAudit":
-        raise Malformed(f"it is no SockAudit{f' but a {shown}' if (shown := fields.name(kind)) else ''}")
+    if not isinstance(document, dict):
+        raise Malformed(f"it is no SockAudit but {_PLAIN.get(type(document), 'a number')}")
+    if document.get("kind", "SockAudit") != "SockAudit":
+        raise Malformed(f"it is no SockAudit but a {fields.name(document['kind']) or 'thing without a kind'}")
     version = document.get("apiVersion", f"{GROUP}/{VERSION}")
     if not isinstance(version, str) or version.partition("/")[0] != GROUP:
         raise Malformed(f"it is of {fields.name(version) or 'no group'}, not of {GROUP}")

@@ -99,6 +99,8 @@ def _next(pool: shape.Pool) -> str:
 def _who_reported(nodes: shape.Nodes, unknown: int) -> str:
     silent = len(nodes.stale) + len(nodes.missing)
     verdicts = ", ".join(f"{count(number)} {verdict}" for verdict, number in nodes.verdicts.items())
+    if nodes.total == nodes.reporting == 1:
+        verdicts = next(iter(nodes.verdicts))
     of_what = "1 node" if nodes.total == 1 else f"{count(nodes.total)} nodes"
     if silent:
         said = f"{count(silent)} of {of_what} did not report in time, and {'are' if silent > 1 else 'is'} in no figure"

@@ -35,8 +35,8 @@ def test_an_array_of_any_length_is_read(tmp_path: Path, capsys: pytest.CaptureFi
     ("text", "words"),
     [
         ('{"kind": "List", "items": [{"kind": "Pod", "metadata": {"name": "p"}}]}', "it is no SockAudit but a Pod"),
-        ("42", "holds no SockAudit"),
-        ("null", "holds no SockAudit"),
+        ("42", "it is no SockAudit but a number"),
+        ("null", "it is no SockAudit but null"),
         ('[{"kind": "SockAudit"}]', "it has no metadata.name"),
         ('{"apiVersion": "foo.io/v1", "kind": "SockAudit", "metadata": {"name": "a"}}', "it is of foo.io/v1, not of"),
         ("apiVersion: v1\nitems:\n- kind: SockAudit\n", "is YAML: save JSON"),
