@@ -19,7 +19,7 @@ _NAMES_BYTES = 40_000
 _ROWS_MAX = 200
 _TABLE_BYTES = 150_000
 _HEAT_BYTES = 400_000
-_WORD = 20  # characters that stay in one line
+_WORD, _NAME = 20, 60  # characters: the first stay in one line, what is longer than the second needs a wide column
 
 _ORDER = (
     "Changes",
@@ -91,7 +91,8 @@ def _heat(pools: Sequence[shape.Pool]) -> Iterator[str]:
         "<p>Peak use of each limit on the fullest node of a pool, and how many more pods it lets in on the tightest node. Red: "
         "90 % or more, or no pod more; amber: 70 % or more, or it ends before the pod slots of a node do.</p>"
     )
-    yield _table_head("Headroom", ("Pool", "More pods on one node", "Ends first", *names), "sort heat")
+    heads = (_head("Pool"), _head("More pods on one node", is_figure=True), *map(_head, ("Ends first", *names)))
+    yield _table("Headroom", heads, "sort heat")
     yield from _rows((row(pool, names) for pool in pools), len(pools), _HEAT_BYTES)
     yield "</section>"
 
@@ -102,16 +103,23 @@ def _place(section: Section) -> int:
 
 def _section(section: Section) -> Iterator[str]:
     yield f"<section><h2>{escape(section.title)}</h2>"
-    yield _table_head(section.title, (name.capitalize() for name in section.columns), "sort")
+    figures = [
+        any(isinstance(cell, int) for cell in column) or not any(column) for column in zip(*section.rows, strict=True)
+    ]
+    heads = (_head(name.capitalize(), is_figure=figure) for name, figure in zip(section.columns, figures, strict=True))
+    yield _table(section.title, heads, "sort")
     rows = (f"<tr>{''.join(map(_cell, cells))}</tr>" for cells in section.rows)
     yield from _rows(rows, len(section.rows), _TABLE_BYTES)
     yield "</section>"
 
 
-def _table_head(title: str, names: Iterable[str], classes: str) -> str:
-    heads = "".join(f'<th scope="col" aria-sort="none">{escape(name)}</th>' for name in names)
+def _table(title: str, heads: Iterable[str], classes: str) -> str:
     region = f'<div class="wide" role="region" tabindex="0" aria-label="{escape(title)}">'
-    return f'{region}<table class="{classes}"><thead><tr>{heads}</tr></thead><tbody>'
+    return f'{region}<table class="{classes}"><thead><tr>{"".join(heads)}</tr></thead><tbody>'
+
+
+def _head(name: str, *, is_figure: bool = False) -> str:
+    return f'<th scope="col" aria-sort="none"{" class=figure" if is_figure else ""}>{escape(name)}</th>'
 
 
 def _rows(rows: Iterable[str], number: int, most_bytes: int) -> Iterator[str]:

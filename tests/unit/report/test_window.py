@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from report.fleets import NOW, Json, limit, node, report, save, share, workload
 
+from auditor.report.observation import record
+from auditor.report.window import window
+
 DAY = 86_400
 
 
@@ -105,3 +108,17 @@ def test_peaks_of_workloads_on_nodes_that_are_gone_count(tmp_path: Path, capsys:
     stays = node("a", workloads=[workload("cart", (1024, 1024), 600)])
     (advice,) = report(capsys, "--from", save(tmp_path / "x", gone), save(tmp_path / "y", stays))["recommendations"]
     assert (advice["peak"], advice["now"], advice["recommended"]) == (20_000, 1024, 65_536)
+
+
+def test_peaks_that_somebody_else_remembers_count_where_their_limit_is_known() -> None:
+    rows = [limit("inotify-instances", 50, 128, "user 0", peak=60), limit("ephemeral-ports", 5, 100, "shop/cart")]
+    found = window([[record(node("a", *rows))]])
+    found.raise_peaks(
+        [
+            (("a", "inotify-instances", "user 1000"), 112),
+            (("a", "inotify-instances", "user 0"), 70),
+            (("a", "ephemeral-ports", "shop/other"), 90),
+            (("b", "inotify-instances", "user 0"), 128),
+        ]
+    )
+    assert [row.most for row in found.reporting[0].limits] == [112, 5]
