@@ -76,9 +76,53 @@ class Dumps:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What namespaces show to anyone.
+
+    Attributes:
+        counters: sockstat by inode; `None` where it could not be read.
+        tracked: how many connections those track that were asked.
+    """
+
+    counters: dict[int, Sockstat | None]
+    tracked: dict[int, Conntrack | None]
+
+
+def look_from_outside(
+    root: ProcRoot, rows: Iterable[Row], losses: Losses, spare: Spare, *, tracking: bool = False
+) -> Outside:
+    """Read the counters of every namespace that a process is in.
+
+    Args:
+        root: the tree the rows were read from.
+        rows: all processes.
+        losses: where failures are counted.
+        spare: which need not be asked how many connections they track.
+        tracking: whether any is asked.
+    """
+    members, memory = _members(rows), spare.memory
+    if not (tracking and memory.tracks):
+        return Outside(*_from_outside(root, members, losses, ()))
+    resting = spare.resting(members)
+    counters, tracked = _from_outside(root, members, losses, members.keys() - resting)
+    now = time.monotonic()
+    memory.untracked = resting | {inode: now for inode, found in tracked.items() if found == _NOTHING}
+    return Outside(counters, tracked | dict.fromkeys(resting, _NOTHING))
+
+
+def _members(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    members = defaultdict(list)
+    for row in rows:
+        if row.netns is not None:
+            members[row.netns].append(row)
+    return members
+
+
 def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehand
     root: ProcRoot,
     rows: Iterable[Row],
+    outside: Outside,
     holdings: Holdings,
     losses: Losses,
     spare: Spare,
@@ -89,22 +133,20 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     Args:
         root: the tree the rows were read from.
         rows: all processes.
+        outside: what the namespaces show to anyone.
         holdings: what their descriptors refer to.
         losses: where failures are counted.
         spare: what earlier sweeps found, and what may be spent on reading again what did not change.
         seen: by inode, what is known already. Their sockets are left out of what is returned.
     """
-    members = defaultdict(list)
-    for row in rows:
-        if row.netns is not None:
-            members[row.netns].append(row)
+    members = _members(rows)
     host = next((row.netns for row in rows if row.pid == 1), None)
     own = netns.own_inode()
-    resting = spare.resting(seen) if spare.memory.tracks else {}
-    counters, tracked = _from_outside(root, members, losses, seen.keys() - resting if spare.memory.tracks else ())
-    now = time.monotonic()
-    spare.memory.untracked = resting | {inode: now for inode, found in tracked.items() if found == _NOTHING}
-    tracked |= dict.fromkeys(resting, _NOTHING)
+    counters = {inode: outside.counters[inode] for inode in members if inode in outside.counters}
+    tracked = outside.tracked
+    if late := {inode: some for inode, some in members.items() if inode not in counters}:  # they began meanwhile
+        more, _ = _from_outside(root, late, losses, ())
+        counters |= more
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}

@@ -7,12 +7,12 @@ descriptor leads to are dumped in the namespaces whose counters say that there a
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.bpf.programs import Programs
-from auditor.kernel.bpf.records import Port, Task
+from auditor.kernel.bpf.records import Port
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeFacts, NodeSample
 from auditor.sweep import descriptors, dumps, egress, hidden, namespaces, node, pools, tasks, users
@@ -53,22 +53,28 @@ def sweep(
     losses, budget = Losses(), Budget(cpu_seconds)
     listed = root.pids()
     facts, release = node.take(root, losses)
-    one_pass = _Pass.of(programs, memory, facts, egress=snat_ports is not None)
     table = Table(root, losses)
-    table.fill(one_pass.tasks, one_pass.seen)
+    table.enter(programs.tasks())
     filled = table.fill_in(listed)
     namespaces.complete(root, table.rows, losses)
     unseen = descriptors.classify(root, filled, losses, budget, Memory())
     table.forget(table.filled - {row.pid for row in filled})
-    rows = table.rows
-    holdings = Holdings(table, one_pass.seen, all_outside=snat_ports is not None)
-    held, shared = holdings.sockets(), holdings.shared()
+    cgroup_tasks, unseen_cgroups = tasks.take(root, table.rows, losses)
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
+    outside = dumps.look_from_outside(root, table.rows, losses, spare, tracking=True)
+    own = len(os.listdir("/proc/self/fd")) - 1
+    seen = _pass(programs, memory, facts, egress=snat_ports is not None)
+    if not table.has_all_of(seen):  # some began meanwhile
+        table.enter(programs.tasks())
+    _prove(table, seen, own)
+    table.count(seen)
+    rows = table.rows
+    holdings = Holdings(table, seen, all_outside=snat_ports is not None)
+    held, shared = holdings.sockets(), holdings.shared()
     network = dumps.take(
-        root, rows, descriptors.Holdings(), losses, spare, unowned.seen(held, table, one_pass.seen.ranges)
+        root, rows, outside, descriptors.Holdings(), losses, spare, unowned.seen(held, table, seen.ranges)
     )
-    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
     found = pools.with_holders(root, pools.take(root, losses), rows, holdings.masters(), budget) + network.pools
     per_user, unknown_budgets = budgets.Reader(root, losses, budget, memory).take(holdings, facts)
     keys, without_keys = users.keys(root, losses)
@@ -111,8 +117,8 @@ def sweep(
             *unknown_budgets,
             *unseen_cgroups,
             *table.gaps(),
-            *_uncounted(one_pass.seen),
-            *(_uncounted_egress(one_pass.seen, network) if snat_ports else ()),
+            *_uncounted(seen),
+            *(_uncounted_egress(seen, network) if snat_ports else ()),
         ),
     )
 
@@ -136,31 +142,16 @@ def _uncounted_egress(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
         yield Gap("egress-ends", detail, limits=frozenset({"snat-ports"}))
 
 
-@dataclass(frozen=True, slots=True)
-class _Pass:
-    """Tasks before and after, and descriptors in between: what ends or begins meanwhile is in one of them."""
-
-    tasks: list[Task]
-    seen: Descriptors
-
-    @classmethod
-    def of(cls, programs: Programs, memory: Memory, facts: NodeFacts, *, egress: bool) -> "_Pass":
-        own = len(os.listdir("/proc/self/fd")) - 1
-        before = programs.tasks()
-        seen = programs.descriptors(memory.ports or (), epolls=memory.epolls, egress=egress)
-        ports = _asked(seen)
-        epolls = budgets.epolls_wanted(seen, facts)
-        if (memory.ports is None and ports) or (epolls and not memory.epolls):
-            del seen  # two at once would be the most memory that is ever needed
-            seen = programs.descriptors(
-                ports, epolls=epolls, egress=egress
-            )  # what is asked for is known only after a first pass
-        memory.ports, memory.epolls = ports, epolls
-        tasks = before
-        if {one.pid for one in seen.sums} - {one.pid for one in before}:  # began meanwhile
-            tasks = list({(one.pid, one.start): one for one in (*programs.tasks(), *before)}.values())
-        _prove(tasks, seen, own)
-        return cls(tasks, seen)
+def _pass(programs: Programs, memory: Memory, facts: NodeFacts, *, egress: bool) -> Descriptors:
+    """Visit every descriptor; twice where what to ask for is known only after a first time."""
+    seen = programs.descriptors(memory.ports or (), epolls=memory.epolls, egress=egress)
+    ports = _asked(seen)
+    epolls = budgets.epolls_wanted(seen, facts)
+    if (memory.ports is None and ports) or (epolls and not memory.epolls):
+        del seen  # two at once would be the most memory that is ever needed
+        seen = programs.descriptors(ports, epolls=epolls, egress=egress)
+    memory.ports, memory.epolls = ports, epolls
+    return seen
 
 
 def _asked(seen: Descriptors) -> frozenset[Port]:
@@ -173,9 +164,9 @@ def _asked(seen: Descriptors) -> frozenset[Port]:
     return frozenset(ports if len(ports) <= records.PORTS_MAX else sorted(ports)[: records.PORTS_MAX])
 
 
-def _prove(tasks: Iterable[Task], seen: Descriptors, expected: int) -> None:
-    numbers = {one.pid for one in tasks if one.number == os.getpid()}
-    counted = sum(one.fds for one in seen.sums if one.pid in numbers)
+def _prove(table: Table, seen: Descriptors, expected: int) -> None:
+    own = table.tasks_of(os.getpid())
+    counted = sum(one.fds for one in seen.sums if one.pid in own)
     if abs(counted - expected) > _TOLERANCE:
         raise UnprovenError(f"it shows {counted} of this process's {expected} descriptors")
     lost = sum(one.lost for one in seen.sums)

@@ -41,31 +41,41 @@ class Table:
     filled: set[int] = field(default_factory=set)
     time_wait_max: dict[int, int] = field(default_factory=dict)
     ports: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _other_tables: int = 0
+    _tasks: dict[int, Task] = field(default_factory=dict)
+    _shown: set[int] = field(default_factory=set)
+    _cgroups: dict[int, processes.Cgroups] = field(default_factory=dict)
+    _other_tables: set[int] = field(default_factory=set)
 
     @property
     def rows(self) -> list[Row]:
         """All of them, by process id."""
         return [self.by_pid[pid] for pid in sorted(self.by_pid)]
 
-    def fill(self, found: Iterable[Task], seen: Descriptors) -> None:
-        """Take over what the iterators show."""
-        sums = {one.pid: one for one in seen.sums}
-        cgroups: dict[int, processes.Cgroups] = {}
-        keepers: dict[int, Row] = {}
+    def enter(self, found: Iterable[Task]) -> None:
+        """Take over who there is. May be called again with those that began since."""
+        new = [task for task in self._answering(found) if task.pid not in self._tasks]
         # Those that are ending come last: others of the same cgroups show where they are.
-        for task in sorted(self._answering(found), key=_is_ending):
+        for task in sorted(new, key=_is_ending):
             if task.flags & records.KTHREAD:
                 self.by_pid[task.number] = _kernel_thread(task)
                 continue
             row = _row(task)
-            self._place(row, task, cgroups)
+            self._place(row, task)
+            self._learn(task)
+            self._tasks[task.pid] = task
+            self.by_pid[row.pid] = row
+
+    def count(self, seen: Descriptors) -> None:
+        """Fill in what the pass over the descriptors saw. Who has ended since is taken out."""
+        sums = {one.pid: one for one in seen.sums}
+        keepers: dict[int, Row] = {}
+        for task in self._tasks.values():
+            row = self.by_pid[task.number]
             counted = sums.get(task.pid)
             if counted is None and task.files and not self._is_there(row):
                 self.losses.vanished += 1
+                del self.by_pid[row.pid]
                 continue
-            self._learn(task)
-            self.by_pid[row.pid] = row
             keeper = keepers.setdefault(task.files, row) if task.files else row
             if keeper is not row:
                 row.table_pid, row.fds, row.kinds = keeper.pid, None, None
@@ -73,7 +83,15 @@ class Table:
             self.keepers[task.pid] = row
             row.fds = counted.fds if counted else 0
             row.kinds = _kinds(counted.kinds) if counted else {}
-        self.losses.vanished += len({one.pid for one in seen.sums} - {task.pid for task in found})
+        self.losses.vanished += len(sums.keys() - self._shown)
+
+    def tasks_of(self, pid: int) -> set[int]:
+        """Return the tasks that show the descriptors of a process."""
+        return {task.pid for task in self._tasks.values() if task.number == pid}
+
+    def has_all_of(self, seen: Descriptors) -> bool:
+        """Whether every task that showed descriptors is known."""
+        return all(one.pid in self._shown for one in seen.sums)
 
     def _learn(self, task: Task) -> None:
         """Take over what it says of its network namespace."""
@@ -88,24 +106,25 @@ class Table:
         """Choose one task for each process: the leader, or a thread that outlives it. Oldest first, then by number."""
         chosen: dict[int, Task] = {}
         for task in sorted(found, key=_by_age):
+            self._shown.add(task.pid)
             other = chosen.setdefault(task.tgid, task)
             if other is task:
                 continue
             if task.files and not other.files:
                 chosen[task.tgid] = task
             elif task.files and task.files != other.files:
-                self._other_tables += 1
+                self._other_tables.add(task.pid)
         yield from chosen.values()
 
-    def _place(self, row: Row, task: Task, known: dict[int, processes.Cgroups]) -> None:
+    def _place(self, row: Row, task: Task) -> None:
         """Read where it is through any process of the same cgroups. Under v1 one that is ending shows `/`."""
-        cgroups = known.get(task.cgroups)
+        cgroups = self._cgroups.get(task.cgroups)
         if cgroups is None:
             try:
                 with self.root.process(row.pid) as process:
                     cgroups = cgroup.parse(cgroup.read(process, row.task))
                 if row.task or not task.flags & records.EXITING:
-                    known[task.cgroups] = cgroups
+                    self._cgroups[task.cgroups] = cgroups
             except Gone:
                 return  # another of the same cgroups may tell
             except (Absent, Denied, Malformed) as error:
@@ -152,7 +171,7 @@ class Table:
             yield Gap("filled-in", "processes that BPF iterators do not show were read from /proc", len(self.filled))
         if self._other_tables:
             detail = "threads with a descriptor table of their own: what it holds is counted nowhere"
-            yield Gap("thread-tables", detail, self._other_tables)
+            yield Gap("thread-tables", detail, len(self._other_tables))
 
 
 _by_age = attrgetter("start", "number", "flags", "pid")  # of one process the leader is first: `THREAD` is not set
