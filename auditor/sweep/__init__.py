@@ -81,7 +81,7 @@ def sweep(
     # Limits before totals: what is left of the budget goes into comparing all descriptors.
     per_user = users.take(root, rows, comparer, facts, losses, budget)
     shared, gap = _shared(rows, comparer, budget)
-    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses)
+    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses, spare)
     found = (
         pools.with_holders(root, pools.take(root, losses), rows, pools.held(comparer, fd.PTY_LINKS), budget)
         + network.pools

@@ -104,7 +104,7 @@ def look_from_outside(
     members, memory = _members(rows), spare.memory
     if not (tracking and memory.tracks):
         return Outside(*_from_outside(root, members, losses, ()))
-    resting = spare.resting(members)
+    resting = spare.resting(memory.untracked, members)
     counters, tracked = _from_outside(root, members, losses, members.keys() - resting)
     now = time.monotonic()
     memory.untracked = resting | {inode: now for inode, found in tracked.items() if found == _NOTHING}

@@ -8,6 +8,7 @@ import time
 from array import array
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from auditor.kernel.bpf.records import Port
 from auditor.kernel.diag import InetRow
@@ -21,6 +22,8 @@ MAXIMUM_LINKS = 50_000
 _LEAST_SHARE = 0.1  # of the unchanged namespaces are listed anew whatever the budget says: all within ten sweeps or so
 
 _REST = 200  # times what a dump cost, so that one namespace takes half a percent of a core at most
+
+K = TypeVar("K", int, str)
 
 End = tuple[int, bytes]
 """Port, and address in network order."""
@@ -119,6 +122,14 @@ Watcher = tuple[int, int, int]
 """An inotify or epoll instance: a process that holds it, when that began, and by which descriptor."""
 
 
+class Place(NamedTuple):
+    """Where the processes of one css_set are, and through which one that was read: its pid, and when it began."""
+
+    number: int
+    start: int
+    cgroups: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Watches:
     """Watches of one budget.
@@ -141,10 +152,13 @@ class Memory:
     Attributes:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
+        places: cgroups by css_set, which a process that is still in it read.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         tracks: whether connections are tracked at all.
         tracking: namespaces that track many of them.
-        untracked: namespaces that tracked none when they were asked, and when that was.
+        untracked: namespaces that tracked none when they were asked, and when that was. There is no packet filter that
+            would, and it comes with a pod, not with time.
+        unlimited: cgroups that may have any number of tasks, and when they said so.
         flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
         watching: by what is watched with and whose budget it is, what was counted.
@@ -155,11 +169,13 @@ class Memory:
     _links: int = 0
     ports: frozenset[Port] | None = None
     epolls: bool = False
+    places: Mapping[int, Place] = field(default_factory=dict)
     unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
     flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
     tracks: bool = False
     tracking: frozenset[int] = frozenset()
     untracked: Mapping[int, float] = field(default_factory=dict)
+    unlimited: Mapping[str, float] = field(default_factory=dict)
     ranges: dict[int, PortRange] = field(default_factory=dict)
     watching: Mapping[tuple[bytes, int], Watches] = field(default_factory=dict)
 
@@ -248,16 +264,17 @@ class Spare:
     patience: float = 0.0
     egress: bool = False
 
-    def resting(self, inodes: Iterable[int]) -> dict[int, float]:
-        """Choose the namespaces that need not be asked how many connections they track, with when they were asked last.
+    def resting(self, known: Mapping[K, float], among: Iterable[K]) -> dict[K, float]:
+        """Choose what had nothing to tell so recently that it need not be asked again, with when that was.
 
-        Where none is tracked there is as a rule no packet filter that would, and it comes with a pod, not with time.
+        Args:
+            known: all that had nothing to tell, and when, in seconds of the monotonic clock.
+            among: what might be asked.
         """
         if self.seconds is None:
             return {}
         since = time.monotonic() - self.patience
-        known = self.memory.untracked
-        return {inode: known[inode] for inode in inodes if known.get(inode, since) > since}
+        return {one: known[one] for one in among if known.get(one, since) > since}
 
 
 def stale(name: str, what: str, ages: Collection[float]) -> Iterator[Gap]:

@@ -1,23 +1,36 @@
 """Cgroups that may have only so many tasks: a pod's, a unit's, or one around many."""
 
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
 from auditor.kernel.procfs import cgroupfs, mountinfo
 from auditor.kernel.root import ProcDirectory, ProcRoot
-from auditor.model import CgroupTasks, Gap, cgroup_path
+from auditor.model import UNLIMITED, CgroupTasks, Gap, Limit, cgroup_path
 from auditor.sweep.losses import Losses
+from auditor.sweep.memory import Spare
 from auditor.sweep.processes import Row
+
+T = TypeVar("T")
 
 CONTROLLER = "pids"
 
 
-def take(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> tuple[tuple[CgroupTasks, ...], list[Gap]]:
+def take(
+    root: ProcRoot, rows: Iterable[Row], losses: Losses, spare: Spare
+) -> tuple[tuple[CgroupTasks, ...], list[Gap]]:
     """Read every cgroup with a limit that a process is in, or below.
 
     The cgroup file system is looked for where process 1 has it mounted, else where this process has.
+
+    Args:
+        root: the tree the rows were read from.
+        rows: all processes.
+        losses: where failures are counted.
+        spare: which had no limit so recently that they are not asked again.
     """
     paths = {path for row in rows if not row.kernel_thread and (path := cgroup_path(row.cgroups, CONTROLLER))}
     if not paths - {"/"}:
@@ -26,7 +39,7 @@ def take(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> tuple[tuple[Cgr
         try:
             with root.process(pid) as process:
                 point, top = _mount(process)
-                found, unreachable = _Reader(process, point, top, losses, live=root.live).take(paths)
+                found, unreachable = _Reader(process, point, top, losses, root.live, spare).take(paths)
         except KernelError:
             continue
         return found, [_gap("lie outside of the mounted tree", unreachable)] if unreachable else []
@@ -61,24 +74,37 @@ class _Reader:
     top: str
     losses: Losses
     live: bool
+    spare: Spare
 
     def take(self, paths: Iterable[str]) -> tuple[tuple[CgroupTasks, ...], int]:
         reachable = [path for path in paths if self._is_reachable(path)]
         folders = {folder for path in reachable for folder in _and_above(path.removeprefix(self.top))}
-        found = [one for folder in sorted(folders) if (one := self._one(folder))]
+        unlimited = self.spare.resting(self.spare.memory.unlimited, folders)
+        asked = sorted(folders - unlimited.keys())
+        limits = [(folder, limit) for folder in asked if (limit := self._limit(folder)) is not None]
+        now = time.monotonic()
+        self.spare.memory.unlimited = unlimited | {folder: now for folder, limit in limits if limit is UNLIMITED}
+        found = [
+            one
+            for folder, limit in limits
+            if isinstance(limit, int) and (one := self._tasks(folder, limit)) is not None
+        ]
         return tuple(found), len(set(paths)) - len(reachable)
 
     def _is_reachable(self, path: str) -> bool:
         """Whether the mount shows it. A reader in a cgroup namespace of its own sees `/..` before what is outside."""
         return "\0" not in path and ".." not in path.split("/") and f"{path}/".startswith(f"{self.top}/")
 
-    def _one(self, folder: str) -> CgroupTasks | None:
-        where = f"{self.point}{folder}"
+    def _limit(self, folder: str) -> Limit:
+        return self._attempt(lambda: cgroupfs.read_pids_max(self.process, f"{self.point}{folder}"))
+
+    def _tasks(self, folder: str, limit: int) -> CgroupTasks | None:
+        tasks = self._attempt(lambda: cgroupfs.read_pids_current(self.process, f"{self.point}{folder}"))
+        return None if tasks is None else CgroupTasks(f"{self.top}{folder}", tasks, limit)
+
+    def _attempt(self, read: Callable[[], T]) -> T | None:
         try:
-            limit = cgroupfs.read_pids_max(self.process, where)
-            if not isinstance(limit, int):
-                return None
-            return CgroupTasks(f"{self.top}{folder}", cgroupfs.read_pids_current(self.process, where), limit)
+            return read()
         except (Absent, Gone) as error:
             if not self.live:  # else it was removed meanwhile, with its last process
                 self.losses.count("pids.max", error, limits=["pids"])

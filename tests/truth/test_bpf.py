@@ -116,6 +116,7 @@ def test_both_sources_agree(start: Start, uid: str, workload: str) -> None:
 
 CONFINED = """
 import sys
+import uuid
 from auditor.kernel.errors import Malformed
 from auditor.kernel.root import ProcRoot
 from auditor.sweep import Memory, SweepError
@@ -288,3 +289,30 @@ def test_a_table_that_grows_between_passes_breaks_no_sum(start: Start) -> None:
         for process in sample.processes:
             if process.kinds is not None:
                 assert sum(process.kinds.values()) == process.fds
+
+
+def test_who_moves_to_another_cgroup_is_found_there_by_the_next_sweep(start: Start, uid: str) -> None:
+    """Where processes are is remembered from sweep to sweep."""
+    mover, host = start("user", 54_326, 1, uid), start("user", 54_327, 1, str(uuid.uuid4()))
+    source = Source(ProcRoot(), load=Programs)
+
+    def folder_of(pid: int) -> str:
+        sample = source.sweep(cpu_seconds=0.3)
+        assert sample.source == "bpf", source.trouble
+        (found,) = (process.cgroups for process in sample.processes if process.pid == pid)
+        return next(path for _, path in found if "/kubepods/pod" in path)
+
+    def move(folder: str) -> None:
+        bases = ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")
+        base = next(base for base in bases if os.path.isdir(f"{base}{folder}"))
+        Path(f"{base}{folder}/cgroup.procs").write_text(str(mover["pid"]))
+
+    home, abroad = folder_of(mover["pid"]), folder_of(host["pid"])
+    assert uid in home
+    move(abroad)
+    try:
+        assert folder_of(mover["pid"]) == abroad
+    finally:
+        move(home)
+    assert folder_of(mover["pid"]) == home
+    source.close()

@@ -53,15 +53,15 @@ def sweep(
     losses, budget = Losses(), Budget(cpu_seconds)
     listed = root.pids()
     facts, release = node.take(root, losses)
-    table = Table(root, losses)
+    table = Table(root, losses, memory.places)
     table.enter(programs.tasks())
     filled = table.fill_in(listed)
     namespaces.complete(root, table.rows, losses)
     unseen = descriptors.classify(root, filled, losses, budget, Memory())
     table.forget(table.filled - {row.pid for row in filled})
-    cgroup_tasks, unseen_cgroups = tasks.take(root, table.rows, losses)
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
+    cgroup_tasks, unseen_cgroups = tasks.take(root, table.rows, losses, spare)
     outside = dumps.look_from_outside(root, table.rows, losses, spare, tracking=True)
     own = len(os.listdir("/proc/self/fd")) - 1
     seen = _pass(programs, memory, facts, egress=snat_ports is not None)
@@ -69,6 +69,7 @@ def sweep(
         table.enter(programs.tasks())
     _prove(table, seen, own)
     table.count(seen)
+    memory.places = table.places
     rows = table.rows
     holdings = Holdings(table, seen, all_outside=snat_ports is not None)
     held, shared = holdings.sockets(), holdings.shared()

@@ -225,7 +225,7 @@ class Holdings:
         alike: defaultdict[tuple[int, str, bytes, int, int], list[tuple[Held, Holders]]] = defaultdict(list)
         unix = []
         for one in self._listening:
-            holders = self.holders(one.file)
+            holders = self._holders[self._group_of[one.file]]
             if one.socket == records.TCP:
                 address = short_address(one.family, one.address)
                 name = "mptcp" if one.protocol == socket.IPPROTO_MPTCP else "tcp"
@@ -234,12 +234,13 @@ class Holdings:
             else:
                 path = unix_name(self._seen.names.get(one.file, b""))
                 unix.append(Listener(one.netns, "unix", path, 0, holders, one.queue, one.backlog))
-        at_port = Counter((netns, port, family) for netns, _, _, port, family in alike)
-        found = []
-        for key in sorted(alike):
-            port = key[0], key[3], key[4]
-            # Where several addresses share a port their connections were counted together.
-            found.append(_listener(key, alike[key], accepted.get(port) if at_port[port] == 1 else None))
+        # Where several addresses share a port their connections were counted together.
+        at_port = Counter([(netns, port, family) for netns, _, _, port, family in alike])
+        found = [
+            _listener(key, several, accepted.get(port) if at_port[port] == 1 else None)
+            for key, several in sorted(alike.items(), key=itemgetter(0))
+            for port in [(key[0], key[3], key[4])]
+        ]
         return (*unix, *found)
 
     def queueing(self) -> tuple[Queueing, ...]:

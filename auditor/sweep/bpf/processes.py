@@ -16,6 +16,7 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Gap, Kind
 from auditor.sweep import processes
 from auditor.sweep.losses import Losses
+from auditor.sweep.memory import Place
 from auditor.sweep.processes import Row
 
 _INFINITE = (1 << 64) - 1
@@ -29,6 +30,8 @@ class Table:
     Attributes:
         by_pid: rows by process id.
         keepers: by the task that a record of descriptors names, the row that counts its table.
+        places_before: of an earlier sweep.
+        places: where the processes of each css_set are.
         filled: pids that only /proc showed.
         time_wait_max: by namespace.
         ports: first and last ephemeral port, by namespace.
@@ -36,6 +39,8 @@ class Table:
 
     root: ProcRoot
     losses: Losses
+    places_before: Mapping[int, Place] = field(default_factory=dict)
+    places: dict[int, Place] = field(default_factory=dict)
     by_pid: dict[int, Row] = field(default_factory=dict)
     keepers: dict[int, Row] = field(default_factory=dict)
     filled: set[int] = field(default_factory=set)
@@ -43,7 +48,6 @@ class Table:
     ports: dict[int, tuple[int, int]] = field(default_factory=dict)
     _tasks: dict[int, Task] = field(default_factory=dict)
     _shown: set[int] = field(default_factory=set)
-    _cgroups: dict[int, processes.Cgroups] = field(default_factory=dict)
     _other_tables: set[int] = field(default_factory=set)
 
     @property
@@ -117,20 +121,25 @@ class Table:
         yield from chosen.values()
 
     def _place(self, row: Row, task: Task) -> None:
-        """Read where it is through any process of the same cgroups. Under v1 one that is ending shows `/`."""
-        cgroups = self._cgroups.get(task.cgroups)
-        if cgroups is None:
-            try:
-                with self.root.process(row.pid) as process:
-                    cgroups = cgroup.parse(cgroup.read(process, row.task))
-                if row.task or not task.flags & records.EXITING:
-                    self._cgroups[task.cgroups] = cgroups
-            except Gone:
-                return  # another of the same cgroups may tell
-            except (Absent, Denied, Malformed) as error:
-                self.losses.count("cgroup", error)
-                return
-        row.cgroups = cgroups
+        """Read where it is through any process of the same cgroups. Under v1 one that is ending shows `/`.
+
+        Nothing is read while the process through which it was read before is in the same cgroups still.
+        """
+        place = self.places.get(task.cgroups)
+        if place is None:
+            place = self.places_before.get(task.cgroups)
+            if place is None or (place.number, place.start) != (task.number, task.start):
+                try:
+                    with self.root.process(row.pid) as process:
+                        place = Place(task.number, task.start, cgroup.parse(cgroup.read(process, row.task)))
+                except Gone:
+                    return  # another of the same cgroups may tell
+                except (Absent, Denied, Malformed) as error:
+                    self.losses.count("cgroup", error)
+                    return
+            if row.task or not task.flags & records.EXITING:
+                self.places[task.cgroups] = place
+        row.cgroups = place.cgroups
 
     def _is_there(self, row: Row) -> bool:
         try:

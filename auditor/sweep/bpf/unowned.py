@@ -53,10 +53,7 @@ def take(
     Those without an inode have no descriptor for certain. Of the others only as many as descriptors do not account for.
     What a dump of an earlier sweep told is remembered: descriptors come and go, and it is what is left that did not change.
     """
-    held: Counter[tuple[int | None, TcpState | None]] = Counter()
-    for group in groups:
-        if group.protocol == "tcp":
-            held[group.netns, group.state] += group.count
+    held = _by_state(groups) if any(dump.tcp and dump.tcp.sockets for dump in network.inside.values()) else {}
     remembered, memory.unowned = memory.unowned, {}
     for inode, dump in network.inside.items():
         at = dump.tcp.at if dump.tcp else None
@@ -68,6 +65,14 @@ def take(
         without_inode = sum(not socket_inode for _, socket_inode, _ in dump.udp or ())
         if without_inode:
             yield SocketGroup(inode, "udp", None, (), without_inode)
+
+
+def _by_state(groups: Iterable[SocketGroup]) -> Mapping[tuple[int | None, TcpState | None], int]:
+    held: Counter[tuple[int | None, TcpState | None]] = Counter()
+    for group in groups:
+        if group.protocol == "tcp":
+            held[group.netns, group.state] += group.count
+    return held
 
 
 def _of_dump(

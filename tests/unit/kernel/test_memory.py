@@ -24,12 +24,12 @@ def table(files: int) -> Listing:
     return Listing({Kind.FILE: files}, (array("Q"), array("Q")), [("/file", number) for number in range(files)])
 
 
-def test_a_namespace_that_tracked_nothing_rests_for_a_while() -> None:
+def test_what_had_nothing_to_tell_rests_for_a_while() -> None:
     now = time.monotonic()
-    memory = Memory(untracked={1: now - 5, 2: now - 500, 9: now})
-    assert Spare(memory, 1.0, 120.0).resting({1, 2, 3}) == {1: now - 5}
-    assert not Spare(memory, 1.0).resting({1, 2, 3}), "without patience each is asked"
-    assert not Spare(memory, None, 120.0).resting({1, 2, 3}), "and where nothing is spared"
+    known = {1: now - 5, 2: now - 500, 9: now}
+    assert Spare(Memory(), 1.0, 120.0).resting(known, {1, 2, 3}) == {1: now - 5}
+    assert not Spare(Memory(), 1.0).resting(known, {1, 2, 3}), "without patience each is asked"
+    assert not Spare(Memory(), None, 120.0).resting(known, {1, 2, 3}), "and where nothing is spared"
 
 
 def test_unchanged_namespaces_are_listed_anew_oldest_first_as_far_as_the_budget_goes() -> None:
