@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 _ERRORS = "sockaudit-stand-in"
 _STAND_INS = {"·": "-", "→": ">", "…": "~"} | dict.fromkeys("▏▎▍▌▋▊▉█", "#")
@@ -84,24 +85,24 @@ class _Checked(io.TextIOWrapper):
     """
 
     def write(self, text: str, /) -> int:
-        with self._telling():
+        try:
             return super().write(text)
+        except OSError as error:
+            self._tell(error)
 
     def flush(self) -> None:
-        with self._telling():
-            super().flush()
-
-    @contextmanager
-    def _telling(self) -> Iterator[None]:
         try:
-            yield
+            super().flush()
         except OSError as error:
-            with open(os.devnull, "wb") as nowhere:
-                os.dup2(nowhere.fileno(), self.fileno())
-            if isinstance(error, BrokenPipeError):
-                raise ReaderGoneError from None
-            why = "it is closed" if error.errno == errno.EBADF else os.strerror(error.errno or errno.EIO)
-            raise OutputError(f"the output cannot be written: {why}. Send it somewhere else.") from None
+            self._tell(error)
+
+    def _tell(self, error: OSError) -> NoReturn:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), self.fileno())
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGoneError from None
+        why = "it is closed" if error.errno == errno.EBADF else os.strerror(error.errno or errno.EIO)
+        raise OutputError(f"the output cannot be written: {why}. Send it somewhere else.") from None
 
 
 def _stand_in(error: UnicodeError) -> tuple[str, int]:
