@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import signal
 import threading
 import time
@@ -83,6 +84,9 @@ def run(settings: AgentSettings) -> int:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    if settings.thresholds is not None and not os.path.exists(settings.thresholds):
+        LOG.error("%s does not exist; name a file of --thresholds, or leave it out", settings.thresholds)
+        return _EXIT_FAILED
     try:
         client = connect(settings.context, pause=stop.wait) if settings.publish else None
         agent = Agent(settings, client)

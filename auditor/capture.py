@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from auditor.kernel import netns
 from auditor.kernel.procfs.sysctl import host_name
 from auditor.kernel.recording import Recording
-from auditor.model import NodeSample, words
+from auditor.model import CommandError, NodeSample, words
 from auditor.sweep import SweepError, sweep
 
 __all__ = ["CaptureError", "Captured", "capture"]
@@ -16,7 +16,7 @@ __all__ = ["CaptureError", "Captured", "capture"]
 _LEFT_OUT = "command lines, environments, file names, sockets by state (no file shows them)"
 
 
-class CaptureError(Exception):
+class CaptureError(CommandError):
     """Nothing was saved. The text is one line for a person, with what to do."""
 
 

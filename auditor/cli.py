@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from auditor import __version__, streams
+from auditor.model.fault import CommandError
 from auditor.nodes import is_node_name, own_name
 
 EXIT_OK = 0
@@ -23,6 +24,7 @@ POD_LOGS = "/var/log/pods"
 _LAST_PORT = 65_535
 _SNAT_PORTS_HELP = "connections to one destination that the NAT in front of this node allows"
 _MOST_DAYS = 366
+_MOST_DIGITS = 9
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,6 +32,16 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(EXIT_FAILED, f"{self.prog}: {message}. See {self.prog} --help.\n")
+
+
+class _Command(_Parser):
+    """The parser of one command, which answers itself for what it does not know."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, []
 
 
 def kubectl() -> int:
@@ -43,15 +55,18 @@ def main(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | No
     Returns:
         0 done; 1 a finding at or above `--fail-on`; 2 the audit failed, bad usage, or Unknown under `--fail-on`.
     """
+    arguments = argparse.Namespace()
     try:
         with streams.checked():
-            arguments = (parser or _parser()).parse_args(argv)
+            (parser or _parser()).parse_args(argv, arguments)
             if getattr(arguments, "output", None) not in (None, "table"):
                 streams.for_programs()
             return int(arguments.run(arguments))
     except streams.ReaderGoneError:
         return EXIT_OK
-    except streams.OutputError as error:
+    except CommandError as error:
+        if getattr(arguments, "verbose", False):
+            streams.complain_of_causes(error)
         return _fail(str(error))
     except KeyboardInterrupt:  # before there was anything to tell
         return 128 + signal.SIGINT
@@ -60,7 +75,7 @@ def main(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | No
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="sockaudit", description="Which shared limit of this node runs out next, and who takes it.")
     parser.add_argument("--version", action="version", version=f"sockaudit {__version__}")
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
 
     scan = commands.add_parser("scan", help="audit this machine once and print what was found")
     scan.set_defaults(run=_scan)
@@ -125,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     capture.set_defaults(run=_capture)
     capture.add_argument("directory", metavar="DIR", help="where to; new or empty")
     capture.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc")
+    _add_verbose(commands)
     return parser
 
 
@@ -133,11 +149,18 @@ def _plugin_parser() -> argparse.ArgumentParser:
         prog="kubectl sockaudit", description="Which shared limits of the nodes run out, and who takes them."
     )
     parser.add_argument("--version", action="version", version=f"sockaudit {__version__}")
-    _add_cluster_commands(parser.add_subparsers(title="commands", required=True, metavar="COMMAND"))
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
+    _add_cluster_commands(commands)
+    _add_verbose(commands)
     return parser
 
 
-def _add_cluster_commands(commands: "argparse._SubParsersAction[_Parser]") -> None:
+def _add_verbose(commands: "argparse._SubParsersAction[_Command]") -> None:
+    for command in commands.choices.values():
+        command.add_argument("-v", "--verbose", action="store_true", help="say of an error what it came of")
+
+
+def _add_cluster_commands(commands: "argparse._SubParsersAction[_Command]") -> None:
     """Add the commands that ask a cluster, with kubectl's own flags."""
     top = commands.add_parser("top", help="the pods or nodes that hold most, as their nodes list them")
     top.set_defaults(run=_top)
@@ -198,8 +221,6 @@ def _scan(arguments: argparse.Namespace) -> int:
             seen = audited.exit_code(arguments.fail_on)
             worst = seen if worst is None else max(worst, seen)
             audited.show(output, all_rows=arguments.all)
-    except scan.SweepError as error:
-        return _fail(str(error))
     except (KeyboardInterrupt, streams.ReaderGoneError):
         if worst is None:
             raise
@@ -211,17 +232,14 @@ def _depth(arguments: argparse.Namespace) -> int:
 
     if arguments.count != 1 or arguments.fail_on or arguments.output not in (None, "table", "json"):
         return _fail("--pod and --port show one moment, as table or json: leave --count, --fail-on and -o yaml out")
-    try:
-        depth.show(
-            procfs=arguments.procfs,
-            folder=arguments.pod_logs,
-            pod=arguments.pod,
-            port=arguments.port,
-            output=arguments.output,
-            all_rows=arguments.all,
-        )
-    except depth.DepthError as error:
-        return _fail(str(error))
+    depth.show(
+        procfs=arguments.procfs,
+        folder=arguments.pod_logs,
+        pod=arguments.pod,
+        port=arguments.port,
+        output=arguments.output,
+        all_rows=arguments.all,
+    )
     return EXIT_OK
 
 
@@ -248,75 +266,57 @@ def _agent(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from auditor.replay import RecordingError, run  # noqa: PLC0415
-    from auditor.thresholds import ThresholdsError  # noqa: PLC0415
+    from auditor.replay import run  # noqa: PLC0415
 
-    try:
-        return run(arguments.file, arguments.output, arguments.thresholds)
-    except (RecordingError, ThresholdsError) as error:
-        return _fail(str(error))
+    return run(arguments.file, arguments.output, arguments.thresholds)
 
 
 def _top(arguments: argparse.Namespace) -> int:
     from auditor.plugin.command import run_top  # noqa: PLC0415
-    from auditor.plugin.objects import PluginError  # noqa: PLC0415
 
-    try:
-        run_top(
-            arguments.what,
-            context=arguments.context,
-            kubeconfig=arguments.kubeconfig,
-            namespace=arguments.namespace,
-            every=arguments.all_namespaces,
-        )
-    except PluginError as error:
-        return _fail(str(error))
+    run_top(
+        arguments.what,
+        context=arguments.context,
+        kubeconfig=arguments.kubeconfig,
+        namespace=arguments.namespace,
+        every=arguments.all_namespaces,
+    )
     return EXIT_OK
 
 
 def _explain(arguments: argparse.Namespace) -> int:
     from auditor.plugin.command import run_explain  # noqa: PLC0415
-    from auditor.plugin.objects import PluginError  # noqa: PLC0415
 
-    try:
-        run_explain(
-            arguments.subject,
-            context=arguments.context,
-            kubeconfig=arguments.kubeconfig,
-            namespace=arguments.namespace,
-        )
-    except PluginError as error:
-        return _fail(str(error))
+    run_explain(
+        arguments.subject,
+        context=arguments.context,
+        kubeconfig=arguments.kubeconfig,
+        namespace=arguments.namespace,
+    )
     return EXIT_OK
 
 
 def _report(arguments: argparse.Namespace) -> int:
     from auditor.report import command  # noqa: PLC0415
 
-    try:
-        command.run(
-            files=arguments.files,
-            since=arguments.since,
-            output=arguments.output,
-            by=arguments.by,
-            headroom=arguments.headroom,
-            context=arguments.context,
-            kubeconfig=arguments.kubeconfig,
-            prometheus=arguments.prometheus,
-            days=arguments.days,
-        )
-    except command.ReportError as error:
-        return _fail(str(error))
+    command.run(
+        files=arguments.files,
+        since=arguments.since,
+        output=arguments.output,
+        by=arguments.by,
+        headroom=arguments.headroom,
+        context=arguments.context,
+        kubeconfig=arguments.kubeconfig,
+        prometheus=arguments.prometheus,
+        days=arguments.days,
+    )
     return EXIT_OK
 
 
 def _capture(arguments: argparse.Namespace) -> int:
-    from auditor.capture import CaptureError, capture  # noqa: PLC0415
+    from auditor.capture import capture  # noqa: PLC0415
 
-    try:
-        captured = capture(arguments.procfs, arguments.directory)
-    except CaptureError as error:
-        return _fail(str(error))
+    captured = capture(arguments.procfs, arguments.directory)
     print(captured.summary)  # noqa: T201 - the command's output
     return _fail(captured.failure) if captured.failure else EXIT_OK
 
@@ -327,16 +327,17 @@ def _fail(message: str) -> int:
 
 
 def _whole(text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text} is not a whole number from 0")
+    if not _is_whole(text):
+        raise argparse.ArgumentTypeError(f"{text[:20]} is not a whole number from 0 to {10**_MOST_DIGITS - 1:,}")
     return int(text)
 
 
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS
+
+
 def _headroom(text: str) -> int:
-    number = _whole(text)
-    if not 0 < number < 100:  # noqa: PLR2004 - percent
-        raise argparse.ArgumentTypeError(f"{text} is no share to leave free: 1 to 99 percent")
-    return number
+    return _one_to(text, 99, "share to leave free, in percent")
 
 
 def _node_name(text: str) -> str:
@@ -346,10 +347,9 @@ def _node_name(text: str) -> str:
 
 
 def _one_to(text: str, most: int, what: str) -> int:
-    number = _whole(text)
-    if not 0 < number <= most:
-        raise argparse.ArgumentTypeError(f"{text} is no {what}: 1 to {most}")
-    return number
+    if not _is_whole(text) or not 0 < int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text[:20]} is no {what}: 1 to {most}")
+    return int(text)
 
 
 def _days(text: str) -> int:

@@ -9,7 +9,7 @@ from auditor.attribute import locate, name_all
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.kube.pod_logs import pod_logs
-from auditor.model import OwnerKind, PodIdentity
+from auditor.model import CommandError, OwnerKind, PodIdentity
 from auditor.model.words import clean
 from auditor.publish.depth import render
 from auditor.publish.depth_document import document
@@ -19,7 +19,7 @@ from auditor.sweep import depth
 _FIXED_COLUMNS = 140  # in a pipe
 
 
-class DepthError(Exception):
+class DepthError(CommandError):
     """There is nothing to look at. The text is one line for a person, with what to do."""
 
 

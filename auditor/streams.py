@@ -9,9 +9,13 @@ import errno
 import io
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NoReturn
+
+from auditor.model.fault import CommandError
+from auditor.model.words import clean
 
 _ERRORS = "sockaudit-stand-in"
 _STAND_INS = {"·": "-", "→": ">", "…": "~"} | dict.fromkeys("▏▎▍▌▋▊▉█", "#")
@@ -21,7 +25,7 @@ class ReaderGoneError(Exception):
     """Whoever reads the output has what it wanted, as `| head` does. No failure."""
 
 
-class OutputError(Exception):
+class OutputError(CommandError):
     """The output cannot be written. The text is one line for a person, with what to do."""
 
 
@@ -61,6 +65,17 @@ def complain(message: str) -> None:
     with suppress(OSError):
         sys.stderr.write(f"sockaudit: {message}\n")
         sys.stderr.flush()
+
+
+def complain_of_causes(error: BaseException) -> None:
+    """Say what an error came of, the first cause first: its kind, its words, and where in the program it was met."""
+    chain = [error]
+    while cause := chain[-1].__cause__ or chain[-1].__context__:
+        chain.append(cause)
+    for one in reversed(chain):
+        place = traceback.extract_tb(one.__traceback__)[-1] if one.__traceback__ else None
+        where = f" ({os.path.basename(place.filename)}:{place.lineno})" if place else ""
+        complain(f"{type(one).__name__}: {clean(str(one))}{where}")
 
 
 def _raw() -> io.FileIO | None:

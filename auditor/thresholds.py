@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 from pydantic.alias_generators import to_camel
 
 from auditor.evaluate import LIMITS
-from auditor.model import Owner, OwnerUsage
+from auditor.model import CommandError, Owner, OwnerUsage
 from auditor.model.words import bounded, clean, owner_name
 
 _MAXIMUM_BYTES = 1 << 20
@@ -31,7 +31,7 @@ Percents = Mapping[str, tuple[int, int | None]]
 """(warning, critical) by limit id."""
 
 
-class ThresholdsError(Exception):
+class ThresholdsError(CommandError):
     """The file cannot be used. The text is one line, with what to do."""
 
 
@@ -139,7 +139,7 @@ class Watched:
             if version != self._read or self.trouble:
                 self._good, self._read, self.trouble = read_thresholds(path), version, None
         except (OSError, ThresholdsError) as error:
-            self.trouble = str(error) if isinstance(error, ThresholdsError) else complaint(error)
+            self.trouble = str(error) if isinstance(error, ThresholdsError) else f"{clean(path)}: {complaint(error)}"
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from auditor.kernel.errors import Denied
 
-CAP_BPF = 39
+CAP_DAC_READ_SEARCH, CAP_SYS_PTRACE, CAP_BPF = 2, 19, 39
 _VERSION_3 = 0x20080522
 _HEADER = struct.Struct("=Ii")
 _SETS = struct.Struct("=3I3I")  # effective, permitted, inheritable: the low halves, then the high ones
@@ -32,6 +32,15 @@ def limit_to(effective: Collection[int], permitted: Collection[int]) -> None:
     libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     if libc.capset(header, sets) < 0:
         raise Denied(f"capset: {os.strerror(ctypes.get_errno())}")
+
+
+def effective(*wanted: int) -> bool:
+    """Whether the calling thread has all of these in force."""
+    sets = ctypes.create_string_buffer(_SETS.size)
+    if ctypes.CDLL(None, use_errno=True).capget(_HEADER.pack(_VERSION_3, 0), sets) < 0:
+        return False
+    low, _, _, high, _, _ = _SETS.unpack(sets.raw)
+    return not _mask(wanted) & ~(low | high << 32)
 
 
 def _mask(capabilities: Collection[int]) -> int:

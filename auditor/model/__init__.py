@@ -8,6 +8,7 @@ Every figure is `int | None`: `None` is unknown and is never shown as zero.
 
 from auditor.model.assessment import Assessment, NodeInfo, Peak, PodShare, Verdict
 from auditor.model.depth import Depth, End, Holder, Named, OpenSocket
+from auditor.model.fault import CommandError
 from auditor.model.figures import LEAST_OF_A_SAMPLE, UNLIMITED, Limit, Unlimited, percent
 from auditor.model.finding import Change, Drops, Event, Finding, Reading, Severity, Share, Subject
 from auditor.model.gap import Gap
@@ -61,6 +62,7 @@ __all__ = [
     "BudgetHolding",
     "CgroupTasks",
     "Change",
+    "CommandError",
     "ContainerUsage",
     "Depth",
     "DropUsage",

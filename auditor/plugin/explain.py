@@ -15,9 +15,16 @@ _STYLES = {"Critical": "bold red", "Warning": "yellow", "Info": "cyan"}
 
 
 def node(name: str, status: shape.Status, now: float, console: Console) -> None:
-    """Print a node's whole status, and how old it is."""
-    _age(status, now, console)
-    render(status, name, console, all_rows=True)
+    """Print a node's whole status, and how old it is. One that is too old says what was, not what is."""
+    too_old = _age(status, now, console)
+    render(_as_unknown(status, too_old) if too_old else status, name, console, all_rows=True)
+
+
+def _as_unknown(status: shape.Status, why: str) -> shape.Status:
+    """Return a status that nobody may rely on; its findings stay, as they were."""
+    healthy = [one.model_copy(update={"message": why}) for one in status.conditions if one.type == "Healthy"]
+    others = [one for one in status.conditions if one.type != "Healthy"]
+    return status.model_copy(update={"verdict": "Unknown", "conditions": [*healthy, *others]})
 
 
 def pod(namespace: str, name: str, on: str, status: shape.Status, now: float, console: Console) -> None:  # noqa: PLR0913, PLR0917
@@ -63,14 +70,17 @@ def pod(namespace: str, name: str, on: str, status: shape.Status, now: float, co
     )
 
 
-def _age(status: shape.Status, now: float, console: Console) -> None:
+def _age(status: shape.Status, now: float, console: Console) -> str:
+    """Print how old a status is, and return why nobody may rely on it; empty if one may."""
     observed = maybe_epoch(status.observed_at)
     if observed is None:
-        console.print(Text("nobody can tell when it was audited, so take it as Unknown", style="dim"))
-        return
-    age = now - observed
-    stale = "; older than 15 min, so take it as Unknown" if age > STALE_SECONDS else ""
-    console.print(Text(f"audited {duration(age)} ago{stale}", style="dim"))
+        said = stale = "nobody can tell when it was audited, so take it as Unknown"
+    else:
+        said, stale = f"audited {duration(now - observed)} ago", ""
+        if now - observed > STALE_SECONDS:
+            said = stale = f"{said}; older than 15 min, so take it as Unknown"
+    console.print(Text(said, style="magenta" if stale else "dim"))
+    return stale
 
 
 def _held(row: shape.Pod) -> Iterator[str]:
@@ -86,7 +96,9 @@ def _held(row: shape.Pod) -> Iterator[str]:
         yield f"worst process: {worst.pid} {clean(worst.command)}, {count(worst.fds)} of {limit}{percent}"
     if row.sockets and row.sockets.tcp:
         states = row.sockets.tcp.model_dump()
-        used = ", ".join(f"{count(number)} {state}" for state, number in sorted(states.items(), key=_most) if number)
+        used = ", ".join(
+            f"{count(number)} {state.upper()}" for state, number in sorted(states.items(), key=_most) if number
+        )
         yield f"TCP sockets: {used or 'none'}"
     for one in row.containers:
         yield f"container {clean(one.name or one.id or 'sandbox')}: {_figure(one.fds)} descriptors"

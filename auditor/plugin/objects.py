@@ -8,17 +8,18 @@ from kubernetes.config import list_kube_config_contexts
 from pydantic import ValidationError
 
 from auditor.kube.client import NOT_A_KUBECONFIG, ApiError, Client, connect
+from auditor.model import CommandError
 from auditor.model.words import bounded, clean
 from auditor.publish import object as shape
 from auditor.publish.object import GROUP, PLURAL, VERSION
-from auditor.report.cluster import words
 
+_EXPIRED = 410
 OBJECTS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _NOT_FOUND = 404
 _DEFAULT = "default"
 
 
-class PluginError(Exception):
+class PluginError(CommandError):
     """Nothing can be shown. The text is one line for a person, with what to do."""
 
 
@@ -75,6 +76,15 @@ class Cluster:
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise PluginError(f"the status of {shown} is of another version ({bounded(clean(where), 100)}).") from None
+
+
+def words(error: ApiError) -> str:
+    """Say what to do about an API that does not answer as it should."""
+    if error.reason == "NoResource":
+        return "this cluster has no SockAudits: install the chart first."
+    if error.status == _EXPIRED:
+        return "the list grew too old while it was read. Try again."
+    return f"{error}. Check --context and --kubeconfig."
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -9,9 +9,8 @@ from rich.text import Text
 from auditor.kube.client import ApiError
 from auditor.kube.paging import items
 from auditor.model.words import clean, count, duration
-from auditor.plugin.objects import OBJECTS, Cluster, PluginError
+from auditor.plugin.objects import OBJECTS, Cluster, PluginError, words
 from auditor.publish.terminal import new_table
-from auditor.report.cluster import words
 from auditor.report.observation import Malformed, NodeRecord, record
 from auditor.report.window import STALE_SECONDS
 

@@ -23,6 +23,8 @@ MEDIUM_COLUMNS = 100  # below: half bars, fewer socket states
 WIDE_COLUMNS = 120  # from here on: descriptions, and the limit of the worst process
 _NAME_COLUMNS = 26  # a name is worth more than what its worst process is called
 _STYLES = {"OK": "green", "Warning": "yellow", "Critical": "bold red", "Unknown": "magenta", "Info": "cyan"}
+_WHY_NOT = "BPF"
+_JUDGED = " that could be judged"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SEVERITY_COLUMNS = 10
 
@@ -162,7 +164,8 @@ def _findings(status: shape.Status, console: Console) -> None:
         _entry(Text("UNKNOWN", style=_STYLES["Unknown"]), [Text(clean(why))], console)
     elif not shown:
         console.print()
-        console.print(Text("Nothing is near its end.", style=_STYLES["OK"]))
+        judged = "" if all(one.limit_state != "Unknown" and one.used is not None for one in status.limits) else _JUDGED
+        console.print(Text(f"Nothing{judged} is near its end.", style=_STYLES["OK"]))
 
 
 def _finding(finding: shape.Finding) -> Iterator[Text]:
@@ -251,6 +254,10 @@ def _gaps(status: shape.Status, console: Console) -> None:
         _entry(Text("not seen:", style=_STYLES["Unknown"]), [Text(clean(gap.detail) + tail)], console)
     if status.coverage.gaps_truncated:
         console.print(Text(f"({count(status.coverage.gaps_truncated)} more gaps)", style="dim"))
+    if status.coverage.source == "procfs" and _WHY_NOT in status.coverage.reason:
+        _entry(
+            Text("source:", style="dim"), [Text(f"procfs, for {clean(status.coverage.reason)}", style="dim")], console
+        )
 
 
 def new_table() -> Table:

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import TextIO
 
+from auditor.model import CommandError
 from auditor.model.words import clean
 
 STDIN = "-"
 _LONGEST = 64 << 20
 
 
-class RecordingError(Exception):
+class RecordingError(CommandError):
     """There is nothing to replay. The text is one line, with what to do."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from auditor.model import CommandError
 from auditor.model.words import bounded, clean
 from auditor.publish.terminal import columns
 from auditor.report import page, screen, text
@@ -23,7 +24,7 @@ _REFUSED_MAX = 20
 _COLUMNS = 140  # in a pipe
 
 
-class ReportError(Exception):
+class ReportError(CommandError):
     """There is nothing to report from. The text is one line for a person, with what to do."""
 
 

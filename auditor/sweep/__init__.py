@@ -12,7 +12,7 @@ from auditor.kernel import kcmp
 from auditor.kernel.errors import KernelError
 from auditor.kernel.procfs import fd
 from auditor.kernel.root import ProcRoot
-from auditor.model import Gap, NodeSample, SharedDescriptions
+from auditor.model import CommandError, Gap, NodeSample, SharedDescriptions
 from auditor.sweep import (
     descriptions,
     descriptors,
@@ -39,7 +39,7 @@ __all__ = ["Memory", "SweepError", "sweep"]
 _CLASSIFY_SHARE, _DUMP_SHARE = 0.45, 0.2  # of the budget; the rest counts, attributes, judges and writes
 
 
-class SweepError(Exception):
+class SweepError(CommandError):
     """There is nothing to sweep. The text is one line for a person, with what to do."""
 
 

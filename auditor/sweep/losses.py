@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from auditor.kernel import capabilities
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
 from auditor.model import Gap
 
@@ -42,6 +43,8 @@ _DENIED: dict[str, tuple[str, str, frozenset[str]]] = {
         frozenset({"pids"}),
     ),
 }
+_PTRACED = frozenset({"process", "fd", "fd-kinds", "netns"})
+"""What the named rights open, but for processes that a security module or another user namespace guards."""
 _LIMITS = {
     "stat": OF_DESCRIPTORS | {"process-fds"},
     "limits": frozenset({"process-fds"}),
@@ -73,6 +76,7 @@ class Losses:
         self._absent: Counter[str] = Counter()
         self._malformed: Counter[str] = Counter()
         self._example = ""
+        self._in_spite_of_rights = capabilities.effective(capabilities.CAP_SYS_PTRACE, capabilities.CAP_DAC_READ_SEARCH)
         self._concerned: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
 
     def attempt(self, what: str, read: Callable[[], T], *limits: str) -> T | None:
@@ -113,6 +117,8 @@ class Losses:
             name, detail, limits = _DENIED.get(
                 what, ("denied-files", f"reads of {what} were refused", self._concerned[what])
             )
+            if self._in_spite_of_rights and what in _PTRACED:
+                detail = f"{detail.partition(':')[0]}: the kernel guards them even from CAP_SYS_PTRACE"
             yield Gap(name, detail, number, limits)
         if self._absent:
             files = ", ".join(sorted(self._absent))

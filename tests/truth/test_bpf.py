@@ -203,7 +203,7 @@ def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(start: Start, m
     ("fault", "reason"),
     [
         ("btf", "the kernel does not describe its types (/nowhere is missing: CONFIG_DEBUG_INFO_BTF)"),
-        ("object", "the programs were not compiled: clang was missing when this was installed"),
+        ("object", "the programs were not compiled: python -m auditor.kernel.bpf.compile does it, or says why not"),
         ("stale", "the programs were compiled of another version's source: install again"),
         ("libbpf", "libbpf.so.1-missing is not installed"),
         ("full", "3 sockets found no room in its maps"),

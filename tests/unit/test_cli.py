@@ -36,6 +36,9 @@ def sockaudit(*arguments: object, **environment: str) -> subprocess.CompletedPro
         (("scan", "--count", "2", "-o", "table"), "one JSON object a line: use -o json"),
         (("scan", "--node-name", "Node_A"), "'Node_A' is no name of a node"),
         (("scan", "--node-name", ""), "'' is no name of a node"),
+        (("scan", "--count", "9" * 5000), "is not a whole number from 0 to 999,999,999"),
+        (("scan", "--port", "http"), "http is no port: 1 to 65535"),
+        (("scan", "--foo"), "unrecognized arguments: --foo. See sockaudit scan --help"),
         (("scan", "--output", "xml"), "invalid choice: 'xml'"),
         (("scan", "--procfs", "/nonexistent"), "/nonexistent cannot be read as a directory"),
         ((), "COMMAND"),
@@ -55,6 +58,7 @@ def test_bad_usage_is_one_line_and_exit_code_2(arguments: tuple[str, ...], says:
         (("--metrics-address", "192.0.2.1:9475", "--no-publish"), "cannot serve on 192.0.2.1:9475"),
         (("--metrics-address", "127.0.0.1:0", "--no-publish", "--procfs", "/etc"), "/etc is no procfs"),
         (("--metrics-address", "127.0.0.1:0"), "no usable cluster configuration"),
+        (("--no-publish", "--thresholds", "/nonexistent/file"), "/nonexistent/file does not exist"),
     ],
 )
 def test_an_agent_that_cannot_work_says_why_and_ends(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
@@ -62,6 +66,14 @@ def test_an_agent_that_cannot_work_says_why_and_ends(arguments: tuple[str, ...],
     assert done.returncode == 2
     assert says in done.stderr.splitlines()[-1]
     assert "traceback" not in done.stderr.lower()
+
+
+def test_details_of_an_error_come_with_v() -> None:
+    done = sockaudit("scan", "-v", "--procfs", "/nonexistent")
+    *causes, last = done.stderr.splitlines()
+    assert done.returncode == 2
+    assert causes[0].startswith("sockaudit: FileNotFoundError: [Errno 2] No such file or directory")
+    assert last == sockaudit("scan", "--procfs", "/nonexistent").stderr.rstrip()
 
 
 @pytest.mark.parametrize(("more", "code"), [((), 0), (("--fail-on", "critical"), 2)])

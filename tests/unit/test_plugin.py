@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,11 +69,15 @@ def test_what_the_cluster_refuses_is_one_line(api: FakeApi, capsys: pytest.Captu
     assert fails(capsys, "report") == (
         "sockaudit: 403 Forbidden: no list for you. Use --from FILE to read a saved list, or check --context.\n"
     )
+    api.faults.append(Fault("GET", "sockaudits", 403, refusal(403, "Forbidden", message="no list for you")))
+    assert fails(capsys, "top", "nodes") == (
+        "sockaudit: 403 Forbidden: no list for you. Check --context and --kubeconfig.\n"
+    ), "there is no --from"
     api.faults.append(Fault("GET", "sockaudits", 410, refusal(410, "Expired")))
     assert "grew too old" in fails(capsys, "top", "nodes")
     api.installed = False
     assert "install the chart first" in fails(capsys, "top", "pods", "-A")
-    assert "check --context" in fails(capsys, "top", "pods", "--context", "nowhere")
+    assert "Check --context" in fails(capsys, "top", "pods", "--context", "nowhere")
 
 
 def test_nodes_that_may_not_be_listed_are_said(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,7 +157,13 @@ def test_explain_leaves_out_what_is_unknown_of_a_listener(api: FakeApi, capsys: 
 def test_explain_a_node_is_its_whole_screen(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
     text = says(capsys, "explain", "node/node-a")
-    assert "CRITICAL  InotifyInstancesHigh" in text
+    head = next(line for line in text.splitlines() if line.startswith("node-a · "))
+    assert head.endswith("UNKNOWN"), "what is older than 15 min is nobody's verdict"
+    assert "UNKNOWN   audited " in text
+    assert "CRITICAL  InotifyInstancesHigh" in text, "as it was then"
+    api.objects[f"{OBJECTS}/node-a"] = whole("node-a", time.time())
+    text = says(capsys, "explain", "node/node-a")
+    assert next(line for line in text.splitlines() if line.startswith("node-a · ")).endswith("CRITICAL")
     assert "shop/cart-7c9" in text
 
 

@@ -41,7 +41,7 @@ def test_a_bad_file_leaves_the_last_good_one_in_force_and_is_told(tmp_path: Path
     path = tmp_path / "thresholds.yaml"
     watched = Watched(str(path))
     assert watched.of({}) == {}
-    assert watched.trouble == "No such file or directory"
+    assert watched.trouble == f"{path}: No such file or directory"
     path.write_text("pids: {warning: 60}")
     assert watched.of({}) == {"pids": (60, 95)}
     assert watched.trouble is None
@@ -56,7 +56,7 @@ def test_a_bad_file_leaves_the_last_good_one_in_force_and_is_told(tmp_path: Path
     assert watched.trouble is None
     path.unlink()
     assert watched.of({"pool": "batch"})["pids"] == (90, 95)
-    assert watched.trouble == "No such file or directory"
+    assert watched.trouble == f"{path}: No such file or directory"
 
 
 def test_without_a_file_the_tables_are_in_force() -> None:

@@ -25,7 +25,9 @@ def read(path: str) -> bytes:
         with open(path, "rb") as file:
             data = file.read()
     except OSError:
-        raise Absent("the programs were not compiled: clang was missing when this was installed") from None
+        raise Absent(
+            "the programs were not compiled: python -m auditor.kernel.bpf.compile does it, or says why not"
+        ) from None
     digest = source_digest()
     if not data.endswith(digest):
         raise Absent("the programs were compiled of another version's source: install again")

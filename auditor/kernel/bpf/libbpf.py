@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import re
 from collections.abc import Callable, Iterator
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
 from typing import Any, Final
@@ -13,6 +14,7 @@ _PIECE: Final = 32 << 10  # what the kernel buffers of an iterator: records are 
 _BATCH: Final = 1024
 _LOG_BYTES: Final = 1 << 20
 _WARNING: Final = 0
+_MADE_UP_NAME: Final = re.compile(r" '[0-9a-f]+-[0-9a-f]+'")  # of an object in memory: its address and size
 _Print = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 _SIGNATURES: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
     ("libbpf_set_print", c_void_p, (c_void_p,)),
@@ -184,7 +186,8 @@ def _listener(said: list[str]) -> Callable[[int, bytes, int], int]:
         if level == _WARNING:
             buffer = ctypes.create_string_buffer(_LOG_BYTES)
             libc.vsnprintf(buffer, c_size_t(_LOG_BYTES), c_char_p(words), c_void_p(arguments))
-            said.extend(line.strip() for line in buffer.value.decode(errors="replace").splitlines() if line.strip())
+            text = _MADE_UP_NAME.sub("", buffer.value.decode(errors="replace"))
+            said.extend(line.strip() for line in text.splitlines() if line.strip())
         return 0
 
     return listen

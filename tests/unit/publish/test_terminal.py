@@ -117,3 +117,23 @@ def test_words_for_what_has_no_number() -> None:
 
 def test_a_pod_known_by_uid_only() -> None:
     assert f"pod {POD_A}" in screen(status(judged(sample([process(1, in_pod(POD_A))]), {})[0], UNCAPPED), 120)
+
+
+def test_the_screen_says_why_it_was_read_by_procfs_and_which_right_would_show_more() -> None:
+    why = "BPF cannot be used: CAP_BPF and CAP_PERFMON are needed (load: Operation not permitted)"
+    one = SCREENS["quiet"]
+    by_procfs = one.model_copy(update={"coverage": one.coverage.model_copy(update={"source": "procfs", "reason": why})})
+    assert screen(by_procfs, terminal=False).splitlines()[-1] == f"source:   procfs, for {why}"
+    asked_for = one.model_copy(
+        update={"coverage": one.coverage.model_copy(update={"source": "procfs", "reason": "asked for"})}
+    )
+    assert "source:" not in screen(asked_for)
+
+
+def test_what_cannot_be_judged_is_not_said_to_be_far_from_its_end() -> None:
+    one = SCREENS["quiet"]
+    assert "Nothing is near its end." in screen(one)
+    unknown = one.limits[0].model_copy(update={"used": None, "percent": None})
+    assert "Nothing that could be judged is near its end." in screen(
+        one.model_copy(update={"limits": [*one.limits, unknown]})
+    )
