@@ -48,6 +48,7 @@ class AgentSettings:
         procfs: root of the host's procfs.
         pod_logs: the kubelet's log folder.
         context: kubeconfig context; inside a cluster the service account is used.
+        kubeconfig: file; `None`: where kubectl looks.
         thresholds: a file of them, which may change at any time.
         source: what is read; `auto` for the best that works.
         profile: what this installation has the rights to.
@@ -65,6 +66,7 @@ class AgentSettings:
     procfs: str = "/proc"
     pod_logs: str = "/var/log/pods"
     context: str | None = None
+    kubeconfig: str | None = None
     thresholds: str | None = None
     source: Wanted = "auto"
     profile: str = "privileged"
@@ -88,7 +90,7 @@ def run(settings: AgentSettings) -> int:
         LOG.error("%s does not exist; name a file of --thresholds, or leave it out", settings.thresholds)
         return _EXIT_FAILED
     try:
-        client = connect(settings.context, pause=stop.wait) if settings.publish else None
+        client = connect(settings.context, settings.kubeconfig, pause=stop.wait) if settings.publish else None
         agent = Agent(settings, client)
         agent.confine()  # before there is a second thread, which would keep what this one gives up
         host, port = settings.metrics_address

@@ -2,12 +2,14 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
-from auditor import __version__, streams
+from auditor import __version__, completion, streams
+from auditor.kube.access import Access
 from auditor.model.fault import CommandError
 from auditor.nodes import is_node_name, own_name
 
@@ -21,9 +23,16 @@ REPORTS = ("table", "json", "csv", "markdown", "html")
 PER_POD = ("top", "all", "none")
 PROFILES = ("privileged", "minimal", "unprivileged")
 POD_LOGS = "/var/log/pods"
+_POD_LOGS_HELP = f"where pod names come from without an API; default: {POD_LOGS}"
 _LAST_PORT = 65_535
 _SNAT_PORTS_HELP = "connections to one destination that the NAT in front of this node allows"
 _MOST_DAYS = 366
+_CODES = (
+    "exit codes: 0 done; 1 a finding at or above --fail-on; 2 the audit failed, the output could not be written, "
+    "bad usage, or Unknown under --fail-on"
+)
+_EXAMPLES = {"subject": ("node/", "pod/")}
+_FILES, _NO_FILES, _NO_SPACE_NO_FILES = ":0", ":4", ":6"  # cobra's ShellCompDirective, which kubectl passes on
 _MOST_DIGITS = 9
 
 
@@ -49,15 +58,29 @@ def kubectl() -> int:
     return main(parser=_plugin_parser())
 
 
+def kubectl_complete() -> int:
+    """Print what may come next, as kubectl asks `kubectl_complete-sockaudit` (cobra's protocol)."""
+    found = completion.following(_plugin_parser(), sys.argv[1:], _EXAMPLES)
+    ends = (
+        _FILES if found.paths else _NO_SPACE_NO_FILES if any(word.endswith("/") for word in found.words) else _NO_FILES
+    )
+    sys.stdout.write("".join(f"{word}\n" for word in (*found.words, ends)))
+    return EXIT_OK
+
+
 def main(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | None = None) -> int:
     """Run the command `sockaudit`.
 
     Returns:
-        0 done; 1 a finding at or above `--fail-on`; 2 the audit failed, bad usage, or Unknown under `--fail-on`.
+        0 done; 1 a finding at or above `--fail-on`; 2 the audit failed, its output cannot be written, bad usage, or Unknown
+        under `--fail-on`; 130 stopped before there was anything to tell.
     """
     arguments = argparse.Namespace()
+    argv = sys.argv[1:] if argv is None else argv
     try:
         with streams.checked():
+            if parser is None and argv[:1] == [completion.COMMAND]:
+                return _complete(argv[1:])
             (parser or _parser()).parse_args(argv, arguments)
             if getattr(arguments, "output", None) not in (None, "table"):
                 streams.for_programs()
@@ -73,11 +96,15 @@ def main(argv: Sequence[str] | None = None, parser: argparse.ArgumentParser | No
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="sockaudit", description="Which shared limit of this node runs out next, and who takes it.")
+    parser = _Parser(
+        prog="sockaudit",
+        description="Which shared limit of this node runs out next, and who takes it.",
+        epilog=_CODES,
+    )
     parser.add_argument("--version", action="version", version=f"sockaudit {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
 
-    scan = commands.add_parser("scan", help="audit this machine once and print what was found")
+    scan = commands.add_parser("scan", help="audit this machine once and print what was found", epilog=_CODES)
     scan.set_defaults(run=_scan)
     scan.add_argument(
         "-o", "--output", choices=("table", "json", "yaml"), help="default: table; several audits are lines of json"
@@ -85,9 +112,19 @@ def _parser() -> argparse.ArgumentParser:
     scan.add_argument("--all", action="store_true", help="every row of the table")
     scan.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     scan.add_argument("--snat-ports", type=_snat_ports, metavar="N", help=_SNAT_PORTS_HELP)
-    scan.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc or a recorded tree")
-    scan.add_argument("--count", type=_whole, default=1, metavar="N", help="audits to make; 0 goes on until stopped")
-    scan.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
+    scan.add_argument(
+        "--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc or a recorded tree; default: /proc"
+    )
+    scan.add_argument(
+        "--count",
+        type=_whole,
+        default=1,
+        metavar="N",
+        help="audits to make, default: 1; 0 goes on until stopped; several are one JSON object a line",
+    )
+    scan.add_argument(
+        "--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits; default: 30"
+    )
     scan.add_argument("--fail-on", choices=("warning", "critical"), help="exit 1 on such a finding, 2 on Unknown")
     scan.add_argument("--node-name", type=_node_name, metavar="NAME", help="default: $NODE_NAME, else the host's name")
     subject = scan.add_mutually_exclusive_group()
@@ -97,14 +134,20 @@ def _parser() -> argparse.ArgumentParser:
     subject.add_argument(
         "--port", type=_port, metavar="N", help="this port in depth: who listens, each client, who holds"
     )
-    scan.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS, help="where pod names come from without an API")
+    scan.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS, help=_POD_LOGS_HELP)
 
     agent = commands.add_parser("agent", help="audit this node for ever and publish to the cluster")
     agent.set_defaults(run=_agent)
-    agent.add_argument("--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits")
+    agent.add_argument(
+        "--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits; default: 30"
+    )
     agent.add_argument("--cpu-budget", type=_percent, default=1.0, metavar="PERCENT", help="of one core; default: 1")
     agent.add_argument(
-        "--metrics-address", type=_address, default="127.0.0.1:9475", metavar="HOST:PORT", help="metrics and probes"
+        "--metrics-address",
+        type=_address,
+        default="127.0.0.1:9475",
+        metavar="HOST:PORT",
+        help="metrics and probes; default: 127.0.0.1:9475",
     )
     agent.add_argument("--source", choices=SOURCES, default="auto", help="default: auto")
     agent.add_argument("--profile", choices=PROFILES, default="privileged", help="its rights; default: privileged")
@@ -114,10 +157,11 @@ def _parser() -> argparse.ArgumentParser:
         "--per-pod", choices=PER_POD, default="top", help="pods with metrics; default: top, the twenty listed"
     )
     agent.add_argument("--no-publish", action="store_true", help="serve metrics only; needs no cluster")
-    agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC)
-    agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS)
+    agent.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="the host's /proc; default: /proc")
+    agent.add_argument("--pod-logs", metavar="DIR", default=POD_LOGS, help=_POD_LOGS_HELP)
     agent.add_argument("--node-name", type=_node_name, metavar="NAME", help="default: $NODE_NAME, else the host's name")
-    agent.add_argument("--context", help="kubeconfig context; inside a cluster the service account is used")
+    agent.add_argument("--context", metavar="NAME", help="kubeconfig context; default: the pod's service account")
+    agent.add_argument("--kubeconfig", metavar="FILE", help="default: the pod's service account, else as kubectl's")
 
     replay = commands.add_parser(
         "replay",
@@ -139,7 +183,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     capture.set_defaults(run=_capture)
     capture.add_argument("directory", metavar="DIR", help="where to; new or empty")
-    capture.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc")
+    capture.add_argument("--procfs", metavar="DIR", default=DEFAULT_PROC, help="a host's /proc; default: /proc")
+    shells = commands.add_parser(
+        "completion",
+        help="print the script by which a shell completes sockaudit",
+        description="bash: source <(sockaudit completion bash); zsh: the same; fish: sockaudit completion fish | source",
+    )
+    shells.set_defaults(run=_completion)
+    shells.add_argument("shell", choices=tuple(completion.SCRIPTS))
     _add_verbose(commands)
     return parser
 
@@ -149,10 +200,19 @@ def _plugin_parser() -> argparse.ArgumentParser:
         prog="kubectl sockaudit", description="Which shared limits of the nodes run out, and who takes them."
     )
     parser.add_argument("--version", action="version", version=f"sockaudit {__version__}")
+    _add_access(parser)
+    parser.add_argument("-n", "--namespace", metavar="NAME", help="of pods; default: the context's")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=_Command)
     _add_cluster_commands(commands)
     _add_verbose(commands)
     return parser
+
+
+def _complete(words: Sequence[str]) -> int:
+    found = completion.following(_parser(), words, _EXAMPLES)
+    files = completion.paths(words[-1]) if found.paths and words else ()
+    sys.stdout.write("".join(f"{word}\n" for word in (*found.words, *files)))
+    return EXIT_OK
 
 
 def _add_verbose(commands: "argparse._SubParsersAction[_Command]") -> None:
@@ -164,13 +224,17 @@ def _add_cluster_commands(commands: "argparse._SubParsersAction[_Command]") -> N
     """Add the commands that ask a cluster, with kubectl's own flags."""
     top = commands.add_parser("top", help="the pods or nodes that hold most, as their nodes list them")
     top.set_defaults(run=_top)
-    top.add_argument("what", choices=("pods", "nodes"))
+    top.add_argument("what", choices=("pods", "nodes", "pod", "node"))
     top.add_argument("-A", "--all-namespaces", action="store_true", help="pods of all namespaces")
+    top.add_argument("-l", "--selector", metavar="LABELS", help="pods, or nodes' SockAudits, that have them: a=b,c!=d")
     explain = commands.add_parser("explain", help="all that is known of one node or pod, and what to do next")
     explain.set_defaults(run=_explain)
-    explain.add_argument("subject", metavar="node/NAME|pod/NAME")
+    explain.add_argument("subject", nargs="+", metavar="SUBJECT", help="node/NAME, pod/NAME, or the two words")
     for command in (top, explain):
-        command.add_argument("-n", "--namespace", metavar="NAME", help="of pods; default: the context's")
+        command.add_argument("-o", "--output", choices=("table", "json"), default="table", help="default: table")
+        command.add_argument(
+            "-n", "--namespace", metavar="NAME", default=argparse.SUPPRESS, help="of pods; default: the context's"
+        )
 
     report = commands.add_parser(
         "report",
@@ -194,8 +258,34 @@ def _add_cluster_commands(commands: "argparse._SubParsersAction[_Command]") -> N
     report.add_argument("--days", type=_days, default=30, metavar="N", help="how far back in Prometheus; default: 30")
     report.add_argument("--headroom", type=_headroom, default=50, metavar="PERCENT", help="to leave free; default: 50")
     for command in (top, explain, report):
-        command.add_argument("--context", metavar="NAME", help="kubeconfig context")
-        command.add_argument("--kubeconfig", metavar="FILE", help="default: $KUBECONFIG or ~/.kube/config")
+        _add_access(command)
+
+
+def _add_access(parser: argparse.ArgumentParser) -> None:
+    """Add kubectl's flags. They may stand before the command too: there a parser's default must not undo them."""
+    flags = parser.add_argument_group("access to the cluster, as kubectl's")
+    for name, metavar, words in (
+        ("context", "NAME", "kubeconfig context"),
+        ("kubeconfig", "FILE", "default: $KUBECONFIG or ~/.kube/config"),
+        ("cluster", "NAME", "of the kubeconfig, in place of the context's"),
+        ("user", "NAME", "of the kubeconfig, in place of the context's"),
+        ("server", "URL", "of the API, in place of the cluster's"),
+        ("as", "USER", "user to act as"),
+    ):
+        flags.add_argument(f"--{name}", metavar=metavar, default=argparse.SUPPRESS, help=words)
+    flags.add_argument(
+        "--request-timeout", type=_timeout, metavar="TIME", default=argparse.SUPPRESS, help="of one request: 5s, 2m"
+    )
+
+
+def _access(arguments: argparse.Namespace) -> Access:
+    said = vars(arguments)
+    names = ("context", "kubeconfig", "cluster", "user", "server")
+    return Access(
+        **{name: said.get(name) for name in names},
+        impersonate=said.get("as"),
+        seconds=said.get("request_timeout"),
+    )
 
 
 def _scan(arguments: argparse.Namespace) -> int:
@@ -261,6 +351,7 @@ def _agent(arguments: argparse.Namespace) -> int:
             per_pod=arguments.per_pod,
             snat_ports=arguments.snat_ports,
             context=arguments.context,
+            kubeconfig=arguments.kubeconfig,
         )
     )
 
@@ -276,10 +367,11 @@ def _top(arguments: argparse.Namespace) -> int:
 
     run_top(
         arguments.what,
-        context=arguments.context,
-        kubeconfig=arguments.kubeconfig,
-        namespace=arguments.namespace,
+        _access(arguments),
+        namespace=getattr(arguments, "namespace", None),
         every=arguments.all_namespaces,
+        selector=arguments.selector,
+        output=arguments.output,
     )
     return EXIT_OK
 
@@ -288,10 +380,7 @@ def _explain(arguments: argparse.Namespace) -> int:
     from auditor.plugin.command import run_explain  # noqa: PLC0415
 
     run_explain(
-        arguments.subject,
-        context=arguments.context,
-        kubeconfig=arguments.kubeconfig,
-        namespace=arguments.namespace,
+        arguments.subject, _access(arguments), namespace=getattr(arguments, "namespace", None), output=arguments.output
     )
     return EXIT_OK
 
@@ -305,8 +394,7 @@ def _report(arguments: argparse.Namespace) -> int:
         output=arguments.output,
         by=arguments.by,
         headroom=arguments.headroom,
-        context=arguments.context,
-        kubeconfig=arguments.kubeconfig,
+        access=_access(arguments),
         prometheus=arguments.prometheus,
         days=arguments.days,
     )
@@ -319,6 +407,11 @@ def _capture(arguments: argparse.Namespace) -> int:
     captured = capture(arguments.procfs, arguments.directory)
     print(captured.summary)  # noqa: T201 - the command's output
     return _fail(captured.failure) if captured.failure else EXIT_OK
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    sys.stdout.write(completion.SCRIPTS[arguments.shell])
+    return EXIT_OK
 
 
 def _fail(message: str) -> int:
@@ -380,6 +473,15 @@ def _number(text: str, most: float, what: str) -> float:
     if not 0 < value <= most:
         raise argparse.ArgumentTypeError(f"{text} is not {what}")
     return value
+
+
+def _timeout(text: str) -> float | None:
+    """Return the seconds of a time as kubectl takes it; `None` for 0, its word for no bound of its own."""
+    found = re.fullmatch(r"(\d{1,6})(ms|s|m|h)?", text, re.ASCII)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text[:20]} is no time: write 5s, 2m or 0")
+    number, unit = found.groups()
+    return int(number) * {"ms": 0.001, "m": 60.0, "h": 3600.0}.get(unit, 1.0) or None
 
 
 def _address(text: str) -> tuple[str, int]:

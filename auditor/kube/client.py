@@ -1,27 +1,28 @@
-"""The one place that touches the `kubernetes` package: it finds the server, the trust and the token; JSON stays JSON.
+"""With `kubeconfig` the one place that touches the `kubernetes` package: it finds server, trust and token; JSON stays JSON.
 
 The package's typed models cost four times the CPU and twice the memory of the plain documents, so its `Configuration`
 and connection pool are used and nothing above them.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from functools import partial
 from threading import Lock
 from typing import Any, Final, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
 import yaml
-from kubernetes.client import Configuration
 from kubernetes.client.rest import RESTClientObject
-from kubernetes.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.config import ConfigException
 
 from auditor import __version__
+from auditor.kube.access import Access
+from auditor.kube.kubeconfig import configuration
 from auditor.model.words import bounded, clean
 
 Json = dict[str, Any]
@@ -36,8 +37,6 @@ _LONGEST_WAIT_SECONDS: Final = 5.0  # What a Retry-After may cost the caller, at
 _LARGEST_REPLY: Final = 32 << 20  # A node's pod list is about 1 MiB; what is larger is not for us.
 _LARGEST_LINE: Final = 8 << 20  # etcd holds no object above 1.5 MiB.
 _MOST_WORDS: Final = 300
-NOT_A_KUBECONFIG: Final = (ConfigException, yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError)
-"""What the package raises for a file that is YAML of another shape, or none at all."""
 # The package writes certificates of a kubeconfig to temporary files, and gives their names away before they are written.
 _LOADING: Final = Lock()
 
@@ -100,11 +99,18 @@ class Client:
     Args:
         load: makes the package's Configuration. Called again after a 401, since tokens and certificates are rotated.
         pause: waits some seconds; interruptible in the agent.
+        access: how long a request may take, and for whom it is made.
     """
 
-    def __init__(self, load: Callable[[], Any], pause: Callable[[float], object] = time.sleep) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Any],
+        pause: Callable[[float], object] = time.sleep,
+        access: Access | None = None,
+    ) -> None:
         self._load = load
         self._pause = pause
+        self._access = access or Access()
         self._connection = _connect(load)
 
     @property
@@ -191,6 +197,8 @@ class Client:
             "Accept": _METADATA_ONLY if metadata_only else "application/json",
             "User-Agent": f"sockaudit/{__version__}",
         }
+        if self._access.impersonate is not None:
+            headers["Impersonate-User"] = self._access.impersonate
         if payload is not None:
             headers["Content-Type"] = content_type
         response = self._send_once(method, url, headers, payload, read_seconds)
@@ -215,41 +223,31 @@ class Client:
                 str(connection.configuration.host).rstrip("/") + url,
                 body=payload,
                 headers={**headers, **_credentials(connection.configuration)},
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=read_seconds),
+                timeout=urllib3.Timeout(
+                    connect=self._access.seconds or CONNECT_SECONDS, read=self._access.seconds or read_seconds
+                ),
                 retries=False,
                 redirect=False,
                 preload_content=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise ApiError(None, "NoAnswer", _no_answer(self.server, error)) from None
+            seconds = self._access.seconds or CONNECT_SECONDS
+            raise ApiError(None, "NoAnswer", _no_answer(self.server, error, seconds)) from None
 
 
 def connect(
-    context: str | None = None, kubeconfig: str | None = None, pause: Callable[[float], object] = time.sleep
+    context: str | None = None,
+    kubeconfig: str | None = None,
+    pause: Callable[[float], object] = time.sleep,
+    access: Access | None = None,
 ) -> Client:
     """Find the cluster: a named context or file, else the pod's own service account, else the default kubeconfig.
 
     Raises:
         ApiError: `NoConfig`; no configuration that could be read. No request is sent yet.
     """
-
-    def load() -> object:
-        configuration = Configuration()
-        if context is None and kubeconfig is None and os.environ.get("KUBERNETES_SERVICE_HOST"):
-            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            try:
-                load_kube_config(  # type: ignore[no-untyped-call]
-                    config_file=kubeconfig, context=context, client_configuration=configuration
-                )
-            except NOT_A_KUBECONFIG as error:
-                why = _one_line(error) if isinstance(error, ConfigException) else "it is no kubeconfig"
-                if kubeconfig is not None:
-                    why = f"{kubeconfig} does not exist" if not os.path.exists(kubeconfig) else f"{kubeconfig}: {why}"
-                raise ConfigException(why) from None
-        return configuration
-
-    return Client(load, pause)
+    access = access or Access(context, kubeconfig)
+    return Client(partial(configuration, access), pause, access)
 
 
 def _connect(load: Callable[[], Any]) -> _Connection:
@@ -322,12 +320,12 @@ def _refuse(status: int, data: bytes) -> NoReturn:
     raise ApiError(status, reason or "Refused", message)
 
 
-def _no_answer(server: str, error: Exception) -> str:
+def _no_answer(server: str, error: Exception, seconds: float = CONNECT_SECONDS) -> str:
     match error:
         case urllib3.exceptions.NewConnectionError() | ConnectionRefusedError():
             cause = _one_line(error.__cause__ or error)
         case urllib3.exceptions.ConnectTimeoutError():
-            cause = f"timed out after {CONNECT_SECONDS:.0f} s"
+            cause = f"timed out after {seconds:g} s"
         case urllib3.exceptions.ReadTimeoutError():
             cause = "connected, then silent"
         case _:

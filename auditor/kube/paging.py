@@ -8,7 +8,9 @@ from auditor.kube.client import Client, Json
 _PAGE = 250  # objects: 4 MiB as a rule, and far under the client's 32 MiB at their largest
 
 
-def items(client: Client, path: str, what: str, *, metadata_only: bool = False) -> Iterator[Json]:
+def items(
+    client: Client, path: str, what: str, *, metadata_only: bool = False, selector: str | None = None
+) -> Iterator[Json]:
     """Yield the items of a collection, and say how far it is where stderr is a terminal.
 
     Args:
@@ -16,11 +18,12 @@ def items(client: Client, path: str, what: str, *, metadata_only: bool = False) 
         path: of the collection.
         what: its items, for a person.
         metadata_only: without spec and status.
+        selector: of labels, as kubectl's -l.
 
     Raises:
         ApiError: no answer, or a refusal; 410 where the list grew too old while it was read.
     """
-    params, seen = {"limit": str(_PAGE)}, 0
+    params, seen = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {}), 0
     while True:
         page = client.get(path, params, metadata_only=metadata_only)
         found = page.get("items")

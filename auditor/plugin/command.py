@@ -1,67 +1,70 @@
-"""The plugin's commands, composed; also what completes them."""
+"""The plugin's commands, composed."""
 
+import json
 import sys
 import time
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.console import Console
 
+from auditor.kube.access import Access
 from auditor.plugin import explain, top
 from auditor.plugin.objects import Cluster, PluginError
 from auditor.publish.terminal import columns
 
 _COLUMNS = 140  # in a pipe
-
-_WORDS = {
-    (): ("report", "top", "explain"),
-    ("top",): ("pods", "nodes"),
-    ("explain",): ("node/", "pod/"),
-}
-_FLAGS = ("--context", "--kubeconfig", "--namespace", "--all-namespaces", "--help")
-_NO_SPACE_NO_FILES = ":6"  # cobra's ShellCompDirectiveNoSpace and NoFileComp, which kubectl passes on
+_NODES, _PODS = ("node", "nodes", "no"), ("pod", "pods", "po")
 
 
-def run_top(what: str, *, context: str | None, kubeconfig: str | None, namespace: str | None, every: bool) -> None:
+def run_top(  # noqa: PLR0913 - what the command line says
+    what: str, access: Access, *, namespace: str | None, every: bool, selector: str | None, output: str
+) -> None:
     """Print `top pods` or `top nodes`.
 
     Raises:
         PluginError: no cluster answers.
     """
-    cluster = Cluster(context, kubeconfig)
-    found = top.nodes_of(cluster)
-    if what == "nodes":
-        top.nodes(found, time.time(), _console())
-    else:
-        top.pods(found, None if every else namespace or cluster.namespace(), _console())
+    cluster = Cluster(access)
+    if what in _NODES:
+        nodes = top.nodes_of(cluster, selector)
+        rows = top.node_rows(nodes, time.time())
+        _json([asdict(row) for row in rows]) if output == "json" else top.nodes(rows, _console())
+        return
+    space = None if every else namespace or cluster.namespace()
+    chosen = None if selector is None else cluster.pods_of(space, selector)
+    pods = top.pod_rows(top.nodes_of(cluster), space, chosen)
+    _json([asdict(row) for row in pods]) if output == "json" else top.pods(pods, space, _console())
 
 
-def run_explain(subject: str, *, context: str | None, kubeconfig: str | None, namespace: str | None) -> None:
-    """Print all that is known of `node/NAME` or `pod/NAME`.
+def run_explain(subject: Sequence[str], access: Access, *, namespace: str | None, output: str) -> None:
+    """Print all that is known of `node/NAME` or `pod/NAME`, or of `node NAME` or `pod NAME`.
 
     Raises:
         PluginError: no such subject, or no cluster answers.
     """
-    kind, _, name = subject.partition("/")
-    if not name or kind not in ("node", "no", "nodes", "pod", "po", "pods"):
+    kind, _, name = "/".join(subject).partition("/")
+    if not name or "/" in name or kind not in (*_NODES, *_PODS):
         raise PluginError("explain what? Name it as node/NAME or pod/NAME.")
-    cluster = Cluster(context, kubeconfig)
-    if kind.startswith("no"):
-        explain.node(name, cluster.status(name), time.time(), _console())
+    cluster = Cluster(access)
+    if kind in _NODES:
+        status = cluster.status(name)
+        if output == "json":
+            _json(explain.node_document(name, status, time.time()))
+        else:
+            explain.node(name, status, time.time(), _console())
         return
     space = namespace or cluster.namespace()
     on = cluster.node_of(space, name)
-    explain.pod(space, name, on, cluster.status(on), time.time(), _console())
+    status = cluster.status(on)
+    if output == "json":
+        _json(explain.pod_document(space, name, on, status, time.time()))
+    else:
+        explain.pod(space, name, on, status, time.time(), _console())
 
 
-def complete() -> int:
-    """Print what may come next, as kubectl asks `kubectl_complete-sockaudit` (cobra's protocol)."""
-    *before, last = sys.argv[1:] or [""]
-    said = tuple(word for word in before if not word.startswith("-"))
-    words = _FLAGS if last.startswith("-") else _WORDS.get(said, ())
-    for word in words:
-        if word.startswith(last):
-            sys.stdout.write(f"{word}\n")
-    sys.stdout.write(f"{_NO_SPACE_NO_FILES}\n")
-    return 0
+def _json(document: object) -> None:
+    sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
 def _console() -> Console:

@@ -20,6 +20,31 @@ def node(name: str, status: shape.Status, now: float, console: Console) -> None:
     render(_as_unknown(status, too_old) if too_old else status, name, console, all_rows=True)
 
 
+def node_document(name: str, status: shape.Status, now: float) -> dict[str, object]:
+    """Return the same for a script."""
+    return {"node": name, **_moment(status, now), "status": shape.plain(status)}
+
+
+def pod_document(namespace: str, name: str, on: str, status: shape.Status, now: float) -> dict[str, object]:
+    """Return what a node says of a pod, for a script; `pod` is null where the node does not list it."""
+    of_pod = (namespace, name)
+    row = next((one for one in status.pods if (one.namespace, one.name) == of_pod), None)
+    return {
+        "namespace": namespace,
+        "name": name,
+        "node": on,
+        **_moment(status, now),
+        "pod": None if row is None else shape.plain(row),
+        "listeners": [shape.plain(one) for one in status.listeners if (one.namespace, one.name) == of_pod],
+        "findings": [shape.plain(finding) | {"part": part} for finding, part in _findings(namespace, name, status)],
+    }
+
+
+def _moment(status: shape.Status, now: float) -> dict[str, object]:
+    observed = maybe_epoch(status.observed_at)
+    return {"observedAt": status.observed_at, "stale": observed is None or now - observed > STALE_SECONDS}
+
+
 def _as_unknown(status: shape.Status, why: str) -> shape.Status:
     """Return a status that nobody may rely on; its findings stay, as they were."""
     healthy = [one.model_copy(update={"message": why}) for one in status.conditions if one.type == "Healthy"]

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from kubernetes.config import list_kube_config_contexts
 from pydantic import ValidationError
 
-from auditor.kube.client import NOT_A_KUBECONFIG, ApiError, Client, connect
+from auditor.kube.access import Access
+from auditor.kube.client import ApiError, Client, connect
+from auditor.kube.kubeconfig import namespace
+from auditor.kube.paging import items
 from auditor.model import CommandError
 from auditor.model.words import bounded, clean
 from auditor.publish import object as shape
@@ -26,21 +28,16 @@ class PluginError(CommandError):
 class Cluster:
     """Answers about objects. Every failure is a `PluginError`."""
 
-    def __init__(self, context: str | None, kubeconfig: str | None) -> None:
-        self._context, self._kubeconfig = context, kubeconfig
+    def __init__(self, access: Access) -> None:
+        self._access = access
         try:
-            self.client: Client = connect(context, kubeconfig)
+            self.client: Client = connect(access=access)
         except ApiError as error:
             raise PluginError(words(error)) from None
 
     def namespace(self) -> str:
         """Return the namespace that kubectl would use."""
-        try:
-            contexts, active = list_kube_config_contexts(self._kubeconfig)  # type: ignore[no-untyped-call]
-        except (OSError, *NOT_A_KUBECONFIG):
-            return _DEFAULT
-        chosen = next((one for one in contexts if one.get("name") == self._context), active)
-        return str((chosen.get("context") or {}).get("namespace") or _DEFAULT)
+        return namespace(self._access) or _DEFAULT
 
     def node_of(self, namespace: str, pod: str) -> str:
         """Return the node that a pod runs on."""
@@ -57,6 +54,16 @@ class Cluster:
         if not isinstance(node, str) or not node:
             raise PluginError(f"{shown} is not scheduled yet, so no node has audited it.")
         return node
+
+    def pods_of(self, namespace: str | None, selector: str) -> set[tuple[str, str]]:
+        """Return (namespace, name) of the pods that have some labels."""
+        where = "" if namespace is None else f"/namespaces/{quote(namespace, safe='')}"
+        try:
+            found = items(self.client, f"/api/v1{where}/pods", "pods", metadata_only=True, selector=selector)
+            about = [_mapping(one.get("metadata")) for one in found]
+        except ApiError as error:
+            raise PluginError(words(error)) from None
+        return {(str(one.get("namespace")), str(one.get("name"))) for one in about}
 
     def status(self, node: str) -> shape.Status:
         """Return what a node said last."""

@@ -1,6 +1,7 @@
 """`top pods` and `top nodes`: who holds most, of what the nodes list."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table
@@ -15,15 +16,41 @@ from auditor.report.observation import Malformed, NodeRecord, record
 from auditor.report.window import STALE_SECONDS
 
 
-def nodes_of(cluster: Cluster) -> list[NodeRecord]:
-    """Read all nodes.
+@dataclass(frozen=True, slots=True)
+class PodRow:
+    """A pod that its node lists."""
+
+    namespace: str
+    pod: str
+    node: str
+    fds: int | None
+    peak: int | None
+    sockets: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """A node: its fullest limit, and how old its audit is."""
+
+    node: str
+    verdict: str
+    stale: bool
+    limit: str | None
+    percent: int | None
+    pods: int | None
+    findings: int
+    age: float | None
+
+
+def nodes_of(cluster: Cluster, selector: str | None = None) -> list[NodeRecord]:
+    """Read all nodes, or those whose objects have some labels.
 
     Raises:
         PluginError: no answer.
     """
     found = []
     try:
-        for document in items(cluster.client, OBJECTS, "SockAudits"):
+        for document in items(cluster.client, OBJECTS, "SockAudits", selector=selector):
             try:
                 found.append(record(document))
             except Malformed:
@@ -33,20 +60,29 @@ def nodes_of(cluster: Cluster) -> list[NodeRecord]:
     return found
 
 
-def pods(nodes: Iterable[NodeRecord], namespace: str | None, console: Console) -> None:
-    """Print the pods that their nodes list, most descriptors first.
+def pod_rows(
+    nodes: Iterable[NodeRecord], namespace: str | None, chosen: Container[tuple[str, str]] | None
+) -> list[PodRow]:
+    """Return the pods that their nodes list, most descriptors first.
 
     Args:
         nodes: all of them.
         namespace: `None`: all.
-        console: where to.
+        chosen: (namespace, name) of those that are asked for; `None`: all.
     """
     rows = [
-        (pod, node.name)
+        PodRow(pod.namespace, pod.name, node.name, pod.fds, pod.fds_peak, pod.sockets)
         for node in nodes
         for pod in node.consumers
-        if pod.namespace and (namespace is None or pod.namespace == namespace)
+        if pod.namespace
+        and (namespace is None or pod.namespace == namespace)
+        and (chosen is None or (pod.namespace, pod.name) in chosen)
     ]
+    return sorted(rows, key=lambda row: (-(row.fds or 0), row.namespace, row.pod))
+
+
+def pods(rows: Sequence[PodRow], namespace: str | None, console: Console) -> None:
+    """Print pods; where there are none, why that may be."""
     if not rows:
         where = "any namespace" if namespace is None else f"namespace {clean(namespace)}"
         console.print(
@@ -54,34 +90,41 @@ def pods(nodes: Iterable[NodeRecord], namespace: str | None, console: Console) -
         )
         return
     table = _columns("NAMESPACE", "POD", "NODE", "FDS>", "PEAK>", "SOCKETS>")
-    for pod, node in sorted(rows, key=lambda row: (-(row[0].fds or 0), row[0].namespace, row[0].name)):
+    for row in rows:
         table.add_row(
-            *map(Text, (pod.namespace, pod.name, node, _figure(pod.fds), _figure(pod.fds_peak), _figure(pod.sockets)))
+            *map(Text, (row.namespace, row.pod, row.node, _figure(row.fds), _figure(row.peak), _figure(row.sockets)))
         )
     console.print(table)
 
 
-def nodes(found: Iterable[NodeRecord], now: float, console: Console) -> None:
-    """Print the nodes, the fullest first; what is stale says so."""
-    table = _columns("NODE", "VERDICT", "LIMIT", "USE>", "PODS>", "FINDINGS>", "AUDITED")
-    for node in sorted(found, key=lambda one: (-_fullest(one)[0], one.name)):
-        percent, limit = _fullest(node)
+def node_rows(found: Iterable[NodeRecord], now: float) -> list[NodeRow]:
+    """Return the nodes, the fullest first."""
+    rows = []
+    for node in found:
+        percent, limit = max(
+            ((row.percent, row.name) for row in node.limits if row.percent is not None), default=(None, None)
+        )
         age = None if node.observed_at is None else now - node.observed_at
         stale = age is None or age > STALE_SECONDS
+        verdict = "Unknown" if stale else node.verdict
+        rows.append(NodeRow(node.name, verdict, stale, limit, percent, node.pods, len(node.findings), age))
+    return sorted(rows, key=lambda row: (1 if row.percent is None else -row.percent, row.node))
+
+
+def nodes(rows: Iterable[NodeRow], console: Console) -> None:
+    """Print nodes; what is stale says so."""
+    table = _columns("NODE", "VERDICT", "LIMIT", "USE>", "PODS>", "FINDINGS>", "AUDITED")
+    for row in rows:
         table.add_row(
-            Text(node.name),
-            Text("Unknown (stale)" if stale else node.verdict),
-            Text(limit),
-            Text(f"{percent} %" if percent >= 0 else "?"),
-            Text(_figure(node.pods)),
-            Text(count(len(node.findings))),
-            Text("never" if age is None else f"{duration(age)} ago"),
+            Text(row.node),
+            Text("Unknown (stale)" if row.stale else row.verdict),
+            Text(row.limit or "-"),
+            Text("?" if row.percent is None else f"{row.percent} %"),
+            Text(_figure(row.pods)),
+            Text(count(row.findings)),
+            Text("never" if row.age is None else f"{duration(row.age)} ago"),
         )
     console.print(table)
-
-
-def _fullest(node: NodeRecord) -> tuple[int, str]:
-    return max(((row.percent, row.name) for row in node.limits if row.percent is not None), default=(-1, "-"))
 
 
 def _columns(*names: str) -> Table:

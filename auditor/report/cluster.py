@@ -2,6 +2,7 @@
 
 import time
 
+from auditor.kube.access import Access
 from auditor.kube.client import ApiError, Client, connect
 from auditor.kube.paging import items
 from auditor.publish.object import GROUP, PLURAL, VERSION
@@ -15,7 +16,7 @@ _NODES = "/api/v1/nodes"
 _EXPIRED = 410
 
 
-def read(context: str | None, kubeconfig: str | None = None) -> tuple[Window, str]:
+def read(access: Access) -> tuple[Window, str]:
     """Read all SockAudits and the names of all nodes.
 
     Returns:
@@ -25,7 +26,7 @@ def read(context: str | None, kubeconfig: str | None = None) -> tuple[Window, st
         FileError: no cluster answers, or it refuses.
     """
     try:
-        client = connect(context, kubeconfig)
+        client = connect(access=access)
         return _read(client), client.server
     except ApiError as error:
         raise FileError(words(error)) from None

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from auditor.kube.access import Access
 from auditor.model import CommandError
 from auditor.model.words import bounded, clean
 from auditor.publish.terminal import columns
@@ -35,8 +36,7 @@ def run(  # noqa: PLR0913 - what the command line says
     output: str,
     by: str | None,
     headroom: int,
-    context: str | None,
-    kubeconfig: str | None = None,
+    access: Access,
     prometheus: str | None = None,
     days: int = 30,
 ) -> None:
@@ -48,8 +48,7 @@ def run(  # noqa: PLR0913 - what the command line says
         output: table, json, csv, markdown or html.
         by: key of the label that names a node's pool.
         headroom: percent that should be left of each limit.
-        context: of the kubeconfig.
-        kubeconfig: file; `None`: where kubectl looks.
+        access: to the cluster.
         prometheus: URL of one that scrapes the agents, for peaks further back.
         days: how far.
 
@@ -63,7 +62,7 @@ def run(  # noqa: PLR0913 - what the command line says
         else:
             from auditor.report import cluster  # noqa: PLC0415 - files need no client
 
-            found, server = cluster.read(context, kubeconfig)
+            found, server = cluster.read(access)
             sources = [server]
         if prometheus:
             found.raise_peaks(history.peaks(prometheus, days))

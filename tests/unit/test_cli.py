@@ -38,6 +38,7 @@ def sockaudit(*arguments: object, **environment: str) -> subprocess.CompletedPro
         (("scan", "--node-name", ""), "'' is no name of a node"),
         (("scan", "--count", "9" * 5000), "is not a whole number from 0 to 999,999,999"),
         (("scan", "--port", "http"), "http is no port: 1 to 65535"),
+        (("top", "pods", "--request-timeout", "5 min"), "5 min is no time: write 5s, 2m or 0"),
         (("scan", "--foo"), "unrecognized arguments: --foo. See sockaudit scan --help"),
         (("scan", "--output", "xml"), "invalid choice: 'xml'"),
         (("scan", "--procfs", "/nonexistent"), "/nonexistent cannot be read as a directory"),

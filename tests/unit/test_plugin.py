@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +14,6 @@ from publish.audits import status, troubled
 from report.fleets import POOL, Json, limit, node, share
 
 from auditor import cli
-from auditor.plugin.command import complete
 from auditor.publish import object as shape
 from auditor.publish.when import timestamp
 
@@ -182,18 +182,97 @@ def test_what_cannot_be_explained_is_one_line(api: FakeApi, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], ["report", "top", "explain", ":6"]),
-        (["to"], ["top", ":6"]),
-        (["top", "p"], ["pods", ":6"]),
+        ([""], ["top", "explain", "report", ":4"]),
+        (["to"], ["top", ":4"]),
+        (["top", "p"], ["pods", "pod", ":4"]),
+        (["-n", "shop", "top", ""], ["pods", "nodes", "pod", "node", ":4"]),
+        (["--context", "x", "top", "--sel"], ["--selector", ":4"]),
+        (["--context=x", "top", "n"], ["nodes", "node", ":4"]),
+        (["top", "-n", ""], [":4"]),
         (["explain", ""], ["node/", "pod/", ":6"]),
-        (["top", "--n"], ["--namespace", ":6"]),
-        (["nothing", ""], [":6"]),
-        ([], ["report", "top", "explain", ":6"]),
+        (["explain", "-n", "shop", "pod", ""], [":4"]),
+        (["top", "--n"], ["--namespace", ":4"]),
+        (["report", "--n"], [":4"]),
+        (["report", "--pro"], ["--prometheus", ":4"]),
+        (["report", "--from", ""], [":0"]),
+        (["report", "--from", "one", ""], [":0"]),
+        (["report", "--from", "one", "--since", ""], [":0"]),
+        (["report", "-o", "m"], ["markdown", ":4"]),
+        (["nothing", ""], [":4"]),
+        ([], ["top", "explain", "report", ":4"]),
     ],
 )
 def test_completion(
     words: list[str], expected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["kubectl_complete-sockaudit", *words])
-    assert complete() == 0
+    assert cli.kubectl_complete() == 0
     assert capsys.readouterr().out.split() == expected
+
+
+def test_the_programs_own_completion_knows_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "one.json").touch()
+    for words, expected in (
+        (["cap"], ["capture"]),
+        (["report", "--from", "o"], ["old/", "one.json"]),
+        (["scan", "--procfs", "ol"], ["old/"]),
+        (["scan", "--fail-on", "c"], ["critical"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+    ):
+        assert cli.main(["__complete", *words]) == 0
+        assert capsys.readouterr().out.split() == expected
+
+
+def test_bash_completes_by_the_script(tmp_path: Path) -> None:
+    program = tmp_path / "sockaudit"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m auditor.cli "$@"\n')
+    program.chmod(0o755)
+    asked = "COMP_WORDS=(sockaudit sc); COMP_CWORD=1; _sockaudit; echo ${COMPREPLY[@]}"
+    line = f'PATH="{tmp_path}:$PATH"; source <(sockaudit completion bash); {asked}'
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("scan\n", "")
+
+
+def test_kubectls_flags(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.collections[OBJECTS] = [whole("node-a", time.time())]
+    api.collections["/api/v1/pods"] = [{"metadata": {"namespace": "shop", "name": "other"}}]
+    assert "cart-7c9" in says(capsys, "-n", "shop", "top", "pod")
+    assert "cart-7c9" in says(capsys, "top", "pods", "-n", "shop", "--request-timeout", "5s", "--as", "jane")
+    assert api.requests[-1].user == "jane"
+    assert "No node lists a pod" in says(capsys, "top", "pods", "-A", "-l", "app=other")
+    assert api.asked("GET", "/pods")[-1].query["labelSelector"] == "app=other"
+    says(capsys, "top", "node", "-l", "pool=x")
+    assert api.asked("GET", "sockaudits")[-1].query["labelSelector"] == "pool=x"
+    assert "127.0.0.1:1 " in fails(capsys, "top", "nodes", "--server", "http://127.0.0.1:1")
+    for name in ("--cluster", "--user"):
+        assert "Expected object with name nobody" in fails(capsys, "top", "nodes", name, "nobody")
+
+
+def test_top_and_explain_for_scripts(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    api.collections[OBJECTS] = [whole("node-a", 1_795_000_000)]
+    (node_row,) = json.loads(says(capsys, "top", "nodes", "-o", "json"))
+    assert (node_row["node"], node_row["verdict"], node_row["stale"], node_row["percent"]) == (
+        "node-a",
+        "Unknown",
+        True,
+        97,
+    )
+    rows = json.loads(says(capsys, "top", "pods", "-A", "-o", "json"))
+    assert rows[0] == {
+        "namespace": "shop",
+        "pod": "cart-7c9",
+        "node": "node-a",
+        "fds": 960,
+        "peak": 960,
+        "sockets": 832,
+    }
+    api.objects[f"{OBJECTS}/node-a"] = whole("node-a", time.time())
+    api.objects["/api/v1/namespaces/shop/pods/cart-7c9"] = {"spec": {"nodeName": "node-a"}}
+    found = json.loads(says(capsys, "explain", "pod", "cart-7c9", "-n", "shop", "-o", "json"))
+    assert (found["node"], found["stale"], found["pod"]["fds"]) == ("node-a", False, 960)
+    assert {one["part"] for one in found["findings"]} >= {"about it", "it fails next"}
+    assert json.loads(says(capsys, "explain", "node", "node-a", "-o", "json"))["status"]["verdict"] == "Critical"

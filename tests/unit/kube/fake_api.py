@@ -22,6 +22,7 @@ class Request:
     query: dict[str, str]
     body: Any
     token: str
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class FakeApi:
         body = json.loads(handler.rfile.read(length)) if length else None
         token = (handler.headers.get("Authorization") or "").removeprefix("Bearer ")
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        request = Request(handler.command, url.path, query, body, token)
+        request = Request(handler.command, url.path, query, body, token, handler.headers.get("Impersonate-User") or "")
         self.requests.append(request)
         for fault in self.faults:
             if fault.method == request.method and request.path.endswith(fault.ends):
