@@ -27,6 +27,8 @@ _POD_LOGS_HELP = f"where pod names come from without an API; default: {POD_LOGS}
 _LAST_PORT = 65_535
 _SNAT_PORTS_HELP = "connections to one destination that the NAT in front of this node allows"
 _MOST_DAYS = 366
+_DAYS = 30
+_INTERVAL = 30.0
 _CODES = (
     "exit codes: 0 done; 1 a finding at or above --fail-on; 2 the audit failed, the output could not be written, "
     "bad usage, or Unknown under --fail-on"
@@ -123,13 +125,13 @@ def _parser() -> argparse.ArgumentParser:
         help="audits to make, default: 1; 0 goes on until stopped; several are one JSON object a line",
     )
     scan.add_argument(
-        "--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits; default: 30"
+        "--interval", type=_seconds, default=_INTERVAL, metavar="S", help="seconds between audits; default: 30"
     )
     scan.add_argument("--fail-on", choices=("warning", "critical"), help="exit 1 on such a finding, 2 on Unknown")
     scan.add_argument("--node-name", type=_node_name, metavar="NAME", help="default: $NODE_NAME, else the host's name")
     subject = scan.add_mutually_exclusive_group()
     subject.add_argument(
-        "--pod", metavar="NAMESPACE/NAME", help="this pod in depth (or its uid): its sockets one by one"
+        "--pod", type=_pod, metavar="NAMESPACE/NAME", help="this pod in depth (or its uid): its sockets one by one"
     )
     subject.add_argument(
         "--port", type=_port, metavar="N", help="this port in depth: who listens, each client, who holds"
@@ -139,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     agent = commands.add_parser("agent", help="audit this node for ever and publish to the cluster")
     agent.set_defaults(run=_agent)
     agent.add_argument(
-        "--interval", type=_seconds, default=30.0, metavar="S", help="seconds between audits; default: 30"
+        "--interval", type=_seconds, default=_INTERVAL, metavar="S", help="seconds between audits; default: 30"
     )
     agent.add_argument("--cpu-budget", type=_percent, default=1.0, metavar="PERCENT", help="of one core; default: 1")
     agent.add_argument(
@@ -255,7 +257,7 @@ def _add_cluster_commands(commands: "argparse._SubParsersAction[_Command]") -> N
     report.add_argument("-o", "--output", choices=REPORTS, default="table", help="default: table")
     report.add_argument("--by", metavar="LABEL", help="label that names a node's pool; default: the providers' own")
     report.add_argument("--prometheus", metavar="URL", help="peaks further back, of one that scrapes the agents")
-    report.add_argument("--days", type=_days, default=30, metavar="N", help="how far back in Prometheus; default: 30")
+    report.add_argument("--days", type=_days, metavar="N", help="how far back in Prometheus; default: 30")
     report.add_argument("--headroom", type=_headroom, default=50, metavar="PERCENT", help="to leave free; default: 50")
     for command in (top, explain, report):
         _add_access(command)
@@ -322,6 +324,14 @@ def _depth(arguments: argparse.Namespace) -> int:
 
     if arguments.count != 1 or arguments.fail_on or arguments.output not in (None, "table", "json"):
         return _fail("--pod and --port show one moment, as table or json: leave --count, --fail-on and -o yaml out")
+    unused = {
+        "--source": arguments.source != "auto",
+        "--interval": arguments.interval != _INTERVAL,
+        "--snat-ports": arguments.snat_ports,
+        "--node-name": arguments.node_name,
+    }
+    if any(unused.values()):
+        return _fail(f"--pod and --port have no use for {', '.join(name for name, said in unused.items() if said)}")
     depth.show(
         procfs=arguments.procfs,
         folder=arguments.pod_logs,
@@ -388,6 +398,8 @@ def _explain(arguments: argparse.Namespace) -> int:
 def _report(arguments: argparse.Namespace) -> int:
     from auditor.report import command  # noqa: PLC0415
 
+    if arguments.days is not None and arguments.prometheus is None:
+        return _fail("--days is how far back in Prometheus: name one with --prometheus URL")
     command.run(
         files=arguments.files,
         since=arguments.since,
@@ -396,7 +408,7 @@ def _report(arguments: argparse.Namespace) -> int:
         headroom=arguments.headroom,
         access=_access(arguments),
         prometheus=arguments.prometheus,
-        days=arguments.days,
+        days=arguments.days or _DAYS,
     )
     return EXIT_OK
 
@@ -431,6 +443,12 @@ def _is_whole(text: str) -> bool:
 
 def _headroom(text: str) -> int:
     return _one_to(text, 99, "share to leave free, in percent")
+
+
+def _pod(text: str) -> str:
+    if not text.strip("/ "):
+        raise argparse.ArgumentTypeError("it names no pod: write NAMESPACE/NAME or a uid")
+    return text
 
 
 def _node_name(text: str) -> str:

@@ -3,17 +3,15 @@
 import json
 import sys
 
-from rich.console import Console
-
 from auditor.attribute import locate, name_all
 from auditor.kernel.errors import KernelError
 from auditor.kernel.root import ProcRoot
 from auditor.kube.pod_logs import pod_logs
 from auditor.model import CommandError, OwnerKind, PodIdentity
 from auditor.model.words import clean
+from auditor.publish.console import new_console
 from auditor.publish.depth import render
 from auditor.publish.depth_document import document
-from auditor.publish.terminal import columns
 from auditor.sweep import depth
 
 _FIXED_COLUMNS = 140  # in a pipe
@@ -62,8 +60,7 @@ def show(  # noqa: PLR0913 - what the command line says
         json.dump(document(title, found, named), sys.stdout, indent=2)
         sys.stdout.write("\n")
         return
-    console = Console(highlight=False, markup=False, width=columns(in_a_pipe=_FIXED_COLUMNS))
-    render(title, found, named, console, all_rows=all_rows)
+    render(title, found, named, new_console(_FIXED_COLUMNS), all_rows=all_rows)
 
 
 def _pod(wanted: str, directory: dict[str, PodIdentity]) -> tuple[str, set[str]]:

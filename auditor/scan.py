@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import yaml
-from rich.console import Console
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
@@ -20,8 +19,9 @@ from auditor.model import NodeInfo
 from auditor.nodes import UNNAMED, as_node_name
 from auditor.profiles import PROFILES
 from auditor.publish import object as shape
+from auditor.publish.console import new_console
 from auditor.publish.convert import UNCAPPED, to_document, to_status
-from auditor.publish.terminal import columns, render
+from auditor.publish.terminal import render
 from auditor.remember import History
 from auditor.sweep import SweepError
 from auditor.sweep.source import Source, Wanted
@@ -47,8 +47,7 @@ class Audited:
     def show(self, output: str, *, all_rows: bool) -> None:
         """Write it to stdout as a table, json, yaml, or one line of JSON, and no later than now."""
         if output == "table":
-            console = Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS))
-            render(self.status, self.node.name, console, all_rows=all_rows)
+            render(self.status, self.node.name, new_console(_COLUMNS), all_rows=all_rows)
         elif output == "yaml":
             yaml.safe_dump(self.document(), sys.stdout, sort_keys=False)
         else:

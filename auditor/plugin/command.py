@@ -6,12 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.console import Console
-
 from auditor.kube.access import Access
 from auditor.plugin import explain, top
 from auditor.plugin.objects import Cluster, PluginError
-from auditor.publish.terminal import columns
+from auditor.publish.console import new_console
 
 _COLUMNS = 140  # in a pipe
 _NODES, _PODS = ("node", "nodes", "no"), ("pod", "pods", "po")
@@ -29,12 +27,12 @@ def run_top(  # noqa: PLR0913 - what the command line says
     if what in _NODES:
         nodes = top.nodes_of(cluster, selector)
         rows = top.node_rows(nodes, time.time())
-        _json([asdict(row) for row in rows]) if output == "json" else top.nodes(rows, _console())
+        _json([asdict(row) for row in rows]) if output == "json" else top.nodes(rows, new_console(_COLUMNS))
         return
     space = None if every else namespace or cluster.namespace()
     chosen = None if selector is None else cluster.pods_of(space, selector)
     pods = top.pod_rows(top.nodes_of(cluster), space, chosen)
-    _json([asdict(row) for row in pods]) if output == "json" else top.pods(pods, space, _console())
+    _json([asdict(row) for row in pods]) if output == "json" else top.pods(pods, space, new_console(_COLUMNS))
 
 
 def run_explain(subject: Sequence[str], access: Access, *, namespace: str | None, output: str) -> None:
@@ -52,7 +50,7 @@ def run_explain(subject: Sequence[str], access: Access, *, namespace: str | None
         if output == "json":
             _json(explain.node_document(name, status, time.time()))
         else:
-            explain.node(name, status, time.time(), _console())
+            explain.node(name, status, time.time(), new_console(_COLUMNS))
         return
     space = namespace or cluster.namespace()
     on = cluster.node_of(space, name)
@@ -60,12 +58,8 @@ def run_explain(subject: Sequence[str], access: Access, *, namespace: str | None
     if output == "json":
         _json(explain.pod_document(space, name, on, status, time.time()))
     else:
-        explain.pod(space, name, on, status, time.time(), _console())
+        explain.pod(space, name, on, status, time.time(), new_console(_COLUMNS))
 
 
 def _json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
-
-
-def _console() -> Console:
-    return Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS))

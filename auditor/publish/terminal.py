@@ -3,9 +3,6 @@
 Whatever it prints came from processes, pods or an API: it goes through `clean` and into a `Text`, never into markup.
 """
 
-import os
-import re
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -19,6 +16,7 @@ from auditor.publish.when import maybe_epoch
 ROWS = 10
 LIMIT_ROWS = 5
 BAR_CELLS = 16
+NARROW_COLUMNS = 80  # below: names, descriptors, sockets, CLOSE_WAIT
 MEDIUM_COLUMNS = 100  # below: half bars, fewer socket states
 WIDE_COLUMNS = 120  # from here on: descriptions, and the limit of the worst process
 _NAME_COLUMNS = 26  # a name is worth more than what its worst process is called
@@ -27,14 +25,6 @@ _WHY_NOT = "BPF"
 _JUDGED = " that could be judged"
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _SEVERITY_COLUMNS = 10
-
-
-def columns(in_a_pipe: int) -> int | None:
-    """Return the width to write for: `None` on a terminal, which is asked; in a pipe what COLUMNS says, or else this."""
-    if sys.stdout.isatty():
-        return None
-    said = os.environ.get("COLUMNS", "")
-    return int(said) if re.fullmatch(r"[1-9][0-9]{0,3}", said) else in_a_pipe
 
 
 def render(status: shape.Status, node: str, console: Console, *, all_rows: bool = False) -> None:
@@ -207,12 +197,13 @@ def _owners(rows: Iterable[shape.Pod | shape.Other], title: str, width: int) -> 
         ("DESCRIPTIONS", wide),
         ("SOCKETS", True),
         ("ESTAB", medium),
-        ("TIME-WAIT", True),
-        ("CLOSE-WAIT", True),
+        ("TIME_WAIT", width >= NARROW_COLUMNS),
+        ("CLOSE_WAIT", True),
     ):
         if shown:
             table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("WORST PROCESS", no_wrap=True, overflow="ellipsis")
+    if width >= NARROW_COLUMNS:
+        table.add_column("WORST PROCESS", no_wrap=True, overflow="ellipsis")
     for row in rows:
         sockets = row.sockets
         tcp = sockets.tcp if sockets else None
@@ -220,8 +211,10 @@ def _owners(rows: Iterable[shape.Pod | shape.Other], title: str, width: int) -> 
         cells += [_figure(row.open_descriptions)] if wide else []
         cells += [_figure(shape.total(sockets))]
         cells += [_figure(tcp.established if tcp else None)] if medium else []
-        cells += [_figure(tcp.time_wait if tcp else None), _figure(tcp.close_wait if tcp else None)]
-        table.add_row(Text(_name(row)), *cells, Text(_worst(row.worst_process, wide=wide)))
+        cells += [_figure(tcp.time_wait if tcp else None)] if width >= NARROW_COLUMNS else []
+        cells += [_figure(tcp.close_wait if tcp else None)]
+        cells += [Text(_worst(row.worst_process, wide=wide))] if width >= NARROW_COLUMNS else []
+        table.add_row(Text(_name(row)), *cells)
     return table
 
 
@@ -248,7 +241,7 @@ def _gaps(status: shape.Status, console: Console) -> None:
     if status.coverage.gaps:
         console.print()
     for gap in status.coverage.gaps:
-        facts = [] if gap.count is None else [f"{count(gap.count)} of them"]
+        facts = [] if gap.count is None else [count(gap.count)]
         facts += [f"cannot judge {clean(', '.join(gap.limits))}"] if gap.limits else []
         tail = f" ({'; '.join(facts)})" if facts else ""
         _entry(Text("not seen:", style=_STYLES["Unknown"]), [Text(clean(gap.detail) + tail)], console)

@@ -6,12 +6,10 @@ import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from auditor.kube.access import Access
 from auditor.model import CommandError
 from auditor.model.words import bounded, clean
-from auditor.publish.terminal import columns
+from auditor.publish.console import new_console
 from auditor.report import page, screen, text
 from auditor.report import prometheus as history
 from auditor.report.charts import PageError
@@ -95,7 +93,7 @@ def write(report: Report, output: str) -> None:
     elif output == "html":
         sys.stdout.write(page.write(report))
     else:
-        screen.render(report, Console(highlight=False, markup=False, width=columns(in_a_pipe=_COLUMNS)))
+        screen.render(report, new_console(_COLUMNS))
 
 
 def _of_files(files: Sequence[str]) -> Window:

@@ -91,23 +91,6 @@ def test_what_is_not_there_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "leave --count" in capsys.readouterr().err
 
 
-TWINS = """
-import socket, sys
-from truth.workloads import proto
-proto.enter_own_netns()
-server = socket.create_server(("127.0.0.1", 7004))
-client = socket.create_connection(("127.0.0.1", 7004))
-accepted, _ = server.accept()
-receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-receiver.bind(("127.0.0.1", 7004))
-receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for _ in range(100):
-    sender.sendto(bytes(1000), ("127.0.0.1", 7004))
-client.close()
-proto.ready()
-proto.wait()
-"""
 AS_NOBODY = """
 import os, sys
 from auditor import cli, depth
@@ -119,19 +102,9 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 @pytest.mark.source("procfs")
-def test_twins_in_two_namespaces_are_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-c", TWINS]
-    with (
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as one,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other,
-    ):
-        for process in (one, other):
-            assert process.stdout is not None
-            assert process.stdout.readline()
-        found = json.loads(scan(capsys, "--port", "7004", "-o", "json"))
-        inodes = {os.stat(f"/proc/{process.pid}/ns/net").st_ino for process in (one, other)}
-        for process in (one, other):
-            process.communicate()
+def test_twins_in_two_namespaces_are_told_apart(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    inodes = {start("twin")["netns"], start("twin")["netns"]}
+    found = json.loads(scan(capsys, "--port", "7004", "-o", "json"))
     tcp = [row for row in found["listeners"] if row["protocol"] == "tcp"]
     assert sorted(row["netns"] for row in tcp) == sorted(inodes)
     assert {(row["netns"], row["state"]): row["notRead"] for row in found["sockets"]} == dict.fromkeys(

@@ -73,6 +73,7 @@ def test_a_terminal_without_our_characters_gets_others_in_their_place(tree: Path
         assert (done.returncode, done.stderr) == (0, "")
         return next(line for line in done.stdout.splitlines() if line.startswith("process-fds"))
 
+    assert not any(line.endswith(" ") for line in shell(f"scan --procfs {tree}").stdout.splitlines())
     assert "█" in row("utf-8")
     assert row("ascii") == re.sub("[▏▎▍▌▋▊▉█]", "#", row("utf-8")).replace("…", "~")
     assert json.loads(shell(f"report --from {saved} -o json", PYTHONIOENCODING="ascii").stdout)

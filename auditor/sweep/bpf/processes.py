@@ -177,7 +177,7 @@ class Table:
     def gaps(self) -> Iterator[Gap]:
         """Say what was read another way, and what was not read."""
         if self.filled:
-            yield Gap("filled-in", "processes that BPF iterators do not show were read from /proc", len(self.filled))
+            yield Gap("filled-in", "by BPF iterators: processes that were read from /proc instead", len(self.filled))
         if self._other_tables:
             detail = "threads with a descriptor table of their own: what it holds is counted nowhere"
             yield Gap("thread-tables", detail, len(self._other_tables))

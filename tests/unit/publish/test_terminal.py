@@ -130,6 +130,10 @@ def test_the_screen_says_why_it_was_read_by_procfs_and_which_right_would_show_mo
     assert "source:" not in screen(asked_for)
 
 
+def test_below_80_columns_names_stay_readable() -> None:
+    assert "shop/cart-7c9 " in screen(SCREENS["trouble"], 60)
+
+
 def test_what_cannot_be_judged_is_not_said_to_be_far_from_its_end() -> None:
     one = SCREENS["quiet"]
     assert "Nothing is near its end." in screen(one)
