@@ -232,12 +232,16 @@ class _Copying(ProcDirectory):
         missed = False
         try:
             self._recording.make(self._below(name))
-            for number in os.listdir(directory):
+            listed = os.listdir(directory)
+            for number in listed:
                 try:
                     target = os.readlink(number, dir_fd=directory)
                 except (FileNotFoundError, ProcessLookupError):
                     missed = True
                     continue
+                except PermissionError:  # they may be counted all the same
+                    self._recording.save(self._below(name.removesuffix("fd") + fd.SIZE), str(len(listed)).encode())
+                    raise
                 reduced = fd.reduce(target, partial(fd.mode, directory, number))
                 self._recording.save_link(self._below(f"{name}/{number}"), reduced)
         except OSError as error:

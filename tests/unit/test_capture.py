@@ -222,6 +222,7 @@ def test_descriptors_that_may_be_listed_but_not_read_are_not_saved_as_none(
             with pytest.raises(Denied):
                 process.open("fd", directory=True)
     assert not (tmp_path / str(os.getpid()) / "fd").exists()
+    assert int((tmp_path / str(os.getpid()) / "fd.size").read_text()) > 0, "their number may be known"
 
 
 def refuse(*_: object, **__: object) -> None:
