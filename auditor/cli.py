@@ -26,6 +26,10 @@ POD_LOGS = "/var/log/pods"
 _POD_LOGS_HELP = f"where pod names come from without an API; default: {POD_LOGS}"
 _LAST_PORT = 65_535
 _SNAT_PORTS_HELP = "connections to one destination that the NAT in front of this node allows"
+_COUNT_HELP = (
+    "audits to make, default: 1; 0 goes on until stopped; several are one JSON object a line; a single one looks again "
+    "after a second where a limit is above its warning of which one look makes no finding"
+)
 _MOST_DAYS = 366
 _DAYS = 30
 _INTERVAL = 30.0
@@ -122,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_whole,
         default=1,
         metavar="N",
-        help="audits to make, default: 1; 0 goes on until stopped; several are one JSON object a line",
+        help=_COUNT_HELP,
     )
     scan.add_argument(
         "--interval", type=_seconds, default=_INTERVAL, metavar="S", help="seconds between audits; default: 30"

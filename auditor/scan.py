@@ -29,16 +29,18 @@ from auditor.sweep.source import Source, Wanted
 __all__ = ["Audited", "Auditor", "SweepError"]
 
 _EXIT_FOUND, _EXIT_UNKNOWN = 1, 2
+_SECOND_LOOK_SECONDS = 1.0  # long enough for an accept queue to drain, short enough for a person to wait
 _COLUMNS = 120  # in a pipe, so that columns are stable
 _SEVERE = {"warning": {"Warning", "Critical"}, "critical": {"Critical"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Audited:
-    """The result of one audit."""
+    """The result of one audit. `needs_another`: something is above its warning of which one look makes no finding."""
 
     status: shape.Status
     node: NodeInfo
+    needs_another: bool = False
 
     def document(self) -> dict[str, object]:
         """Return the object, uncapped."""
@@ -77,6 +79,7 @@ class Auditor:
         snat_ports: int | None = None,
     ) -> None:
         root = ProcRoot(procfs)
+        self._live = root.live
         self._source = Source(root, source, snat_ports=snat_ports)
         self._folder = folder
         self._node = NodeInfo(node_name or as_node_name(host_name(root) or "") or UNNAMED)
@@ -88,10 +91,18 @@ class Auditor:
     def audits(self, number: int) -> Iterator[Audited]:
         """Audit so many times, with the interval in between; 0 goes on until stopped. Raises as `audit`."""
         for turn in itertools.count(1):
-            yield self.audit()
+            yield self._considered() if number == 1 else self.audit()
             if turn == number:
                 return
             time.sleep(self._interval)
+
+    def _considered(self) -> Audited:
+        """Audit once, and once more where only a second look tells a moment from a state. Files say the same twice."""
+        audited = self.audit()
+        if not (self._live and audited.needs_another):
+            return audited
+        time.sleep(_SECOND_LOOK_SECONDS)
+        return self.audit()
 
     def audit(self) -> Audited:
         """Audit once.
@@ -103,4 +114,4 @@ class Auditor:
         usage = attribute(sample, pod_logs(self._folder))
         assessment, self._history = assess(usage, self._history, self._policy, time.time())
         status = to_status(sample, usage, assessment, self._node, interval=self._interval, caps=UNCAPPED)
-        return Audited(status, self._node)
+        return Audited(status, self._node, needs_another=bool(assessment.once))

@@ -8,7 +8,7 @@ from auditor.evaluate.causes import Causes
 from auditor.evaluate.drops import DROPS
 from auditor.evaluate.leaks import LEAKS
 from auditor.evaluate.limits import LIMITS, MOMENTARY, LimitRow
-from auditor.evaluate.rules import Policy, finding_id, judge, without_reading
+from auditor.evaluate.rules import Policy, finding_id, is_of_a_moment, judge, without_reading
 from auditor.model import (
     Assessment,
     Change,
@@ -59,6 +59,7 @@ def assess(
     history = history.count(counters, now).watch(usage.queueing, now)
     causes = Causes.of_node(usage, history)
     found = [judge(row, reading, history, policy.of(row, reading), now) for row, reading in judged]
+    once = [reading for row, reading in judged if is_of_a_moment(row, reading, history, policy.of(row, reading))]
     found += [leaks.judge(row, reading, causes, now) for row, reading in growing]
     found += [drops.judge(row, one, history, now) for row, one in dropped]
     found += stuck.judge(usage, history, now)
@@ -80,6 +81,7 @@ def assess(
         events=tuple(changes(history.findings.values(), findings, now)),
         unreadable=unreadable,
         unjudged=unjudged,
+        once=tuple(sorted(once, key=lambda reading: -(reading.percent or 0))),
         peaks={key: window.peak for key, window in history.peaks.items()},
         fds_peaks={owner: window.peak for owner, window in history.fds_peaks.items()},
         shares=summed(history.shares),

@@ -50,12 +50,8 @@ def judge(
     severity = _severity(used, thresholds, before.severity if before else None)
     if severity is None:
         return None
-    # What is one owner's own takes two sweeps as well: it comes and goes with what that owner does.
-    steady = row.steady or reading.subject.owner is not None
-    if before is None and steady and (row.urgent is None or used < row.urgent):
-        previous = history.percents.get(reading_id(reading))
-        if previous is None or previous < thresholds[0]:
-            return None
+    if is_of_a_moment(row, reading, history, thresholds):
+        return None
     return Finding(
         id=identifier,
         rule=row.rule,
@@ -72,6 +68,19 @@ def judge(
         consumers=reading.consumers,
         affected=reading.affected,
     )
+
+
+def is_of_a_moment(row: LimitRow, reading: Reading, history: History, thresholds: tuple[int, int | None]) -> bool:
+    """Whether a reading is above its warning in this sweep only, and its rule asks for two in a row before it says so."""
+    used = reading.percent
+    if used is None or _severity(used, thresholds, None) is None or finding_id(row, reading) in history.findings:
+        return False
+    # What is one owner's own takes two sweeps as well: it comes and goes with what that owner does.
+    steady = row.steady or reading.subject.owner is not None
+    if not steady or (row.urgent is not None and used >= row.urgent):
+        return False
+    previous = history.percents.get(reading_id(reading))
+    return previous is None or previous < thresholds[0]
 
 
 def _end(reading: Reading, history: History) -> float | None:

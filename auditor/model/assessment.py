@@ -46,6 +46,8 @@ class Assessment:
         events: what changed since the previous sweep.
         unreadable: ids of promised limits that could not be read: the reason for a verdict of Unknown.
         unjudged: ids of all limits that could not be read, promised or not.
+        once: above their warning in this sweep only, the fullest first, where the rule asks for two in a row: the next one
+            tells a moment from a state.
         peaks: by (limit, scope) as the readings name them.
         fds_peaks: the most descriptors each pod held.
         shares: what single pods take, by (limit, scope), where that is known.
@@ -59,6 +61,7 @@ class Assessment:
     events: tuple[Event, ...] = ()
     unreadable: frozenset[str] = frozenset()
     unjudged: frozenset[str] = frozenset()
+    once: tuple[Reading, ...] = ()
     peaks: Mapping[tuple[str, str], Peak] = field(default_factory=dict)
     fds_peaks: Mapping[Owner, Peak] = field(default_factory=dict)
     shares: Mapping[tuple[str, str], PodShare] = field(default_factory=dict)

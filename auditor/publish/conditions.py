@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from auditor.evaluate import LIMITS
-from auditor.model import Assessment, Finding, NodeUsage, Severity, Verdict
-from auditor.model.words import bounded
+from auditor.model import Assessment, Finding, NodeUsage, Reading, Severity, Verdict
+from auditor.model.words import bounded, clean, count
 from auditor.publish import object as shape
 
 State = tuple[str, shape.ConditionStatus, str, str]
+
+ONCE = "AboveWarningOnce"
+AGAIN = "above the warning in this one look, and a second is needed to tell a moment from a state"
+_ONCE_MAX = 5
 
 PRESSURES = (
     "FDPressure",
@@ -63,9 +67,9 @@ def _complete(assessment: Assessment, usage: NodeUsage) -> State:
 def _healthy(assessment: Assessment) -> State:
     match assessment.verdict:
         case Verdict.OK:
-            return "Healthy", "True", "NoFindings", ""
+            return "Healthy", "True", ONCE if assessment.once else "NoFindings", _once(assessment.once)
         case Verdict.UNKNOWN:
-            return "Healthy", "Unknown", "Unreadable", f"cannot judge {', '.join(sorted(assessment.unreadable))}"
+            return "Healthy", "Unknown", "Unreadable", _unreadable(assessment.unreadable, assessment.once)
         case _:
             return "Healthy", "False", assessment.findings[0].rule, assessment.findings[0].message
 
@@ -78,9 +82,23 @@ def _pressure(name: str, assessment: Assessment, missing: frozenset[str]) -> Sta
     if worst:
         return name, "True", worst.rule, worst.message
     unreadable = limits & assessment.unjudged
+    once = [reading for reading in assessment.once if reading.limit in limits]
     if unreadable:
-        return name, "Unknown", "Unreadable", f"cannot judge {', '.join(sorted(unreadable))}"
-    return name, "False", "BelowWarning", ""
+        return name, "Unknown", "Unreadable", _unreadable(unreadable, once)
+    return name, "False", ONCE if once else "BelowWarning", _once(once)
+
+
+def _unreadable(limits: Iterable[str], once: Sequence[Reading]) -> str:
+    return "; ".join(filter(None, (f"cannot judge {', '.join(sorted(limits))}", _once(once))))
+
+
+def _once(readings: Sequence[Reading]) -> str:
+    """Say what one look alone does not make a finding of, and so does not show to be well either."""
+    if not readings:
+        return ""
+    named = [f"{one.limit} of {clean(one.scope)} {one.percent} %" for one in readings[:_ONCE_MAX]]
+    named += [f"{count(len(readings) - _ONCE_MAX)} more"] if len(readings) > _ONCE_MAX else []
+    return f"{AGAIN}: {', '.join(named)}"
 
 
 def _worst(findings: Iterable[Finding]) -> Finding | None:

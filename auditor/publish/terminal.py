@@ -11,6 +11,7 @@ from rich.text import Text
 
 from auditor.model.words import clean, count, duration
 from auditor.publish import object as shape
+from auditor.publish.conditions import AGAIN
 from auditor.publish.when import maybe_epoch
 
 ROWS = 10
@@ -148,10 +149,13 @@ def _findings(status: shape.Status, console: Console) -> None:
         console.print()
         mark = Text(finding.severity.upper(), style=_STYLES[finding.severity])
         _entry(mark, _finding(finding), console)
-    if status.verdict == "Unknown":
-        why = next((one.message for one in status.conditions if one.type == "Healthy"), "")
+    healthy = next((one for one in status.conditions if one.type == "Healthy"), None)
+    once = healthy is not None and AGAIN in healthy.message
+    if healthy and (status.verdict == "Unknown" or once):
         console.print()
-        _entry(Text("UNKNOWN", style=_STYLES["Unknown"]), [Text(clean(why))], console)
+        lines = [Text(clean(healthy.message))]
+        lines += [Text("look again: sockaudit scan --count 2 --interval 1 -o json")] if once else []
+        _entry(Text("UNKNOWN" if status.verdict == "Unknown" else "ONCE", style=_STYLES["Unknown"]), lines, console)
     elif not shown:
         console.print()
         judged = "" if all(one.limit_state != "Unknown" and one.used is not None for one in status.limits) else _JUDGED

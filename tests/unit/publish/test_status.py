@@ -173,6 +173,18 @@ def test_an_unreadable_limit_makes_its_condition_unknown() -> None:
     assert conditions["Healthy"].status == "Unknown"
 
 
+def test_a_condition_tells_below_its_warning_from_above_it_once() -> None:
+    seen = sample([process(1, cgroup("/system.slice/web.service"), fds=870)])
+    once, history = judged(seen)
+    told = {one.type: one for one in status(once).conditions}
+    assert (told["FDPressure"].status, told["FDPressure"].reason) == ("False", "AboveWarningOnce")
+    assert (told["Healthy"].status, told["Healthy"].reason) == ("True", "AboveWarningOnce")
+    assert "process-fds of web.service 87 %" in told["FDPressure"].message
+    assert (told["PIDPressure"].reason, told["PIDPressure"].message) == ("BelowWarning", "")
+    again = {one.type: one for one in status(judged(seen, history=history)[0]).conditions}
+    assert (again["FDPressure"].status, again["FDPressure"].reason) == ("True", "ProcessFDsHigh")
+
+
 def test_a_condition_whose_limits_this_node_does_not_have_is_unknown() -> None:
     conditions = {
         one.type: one for one in status(judged(sample([process(1)], missing=frozenset({"conntrack"})))[0]).conditions

@@ -1,13 +1,14 @@
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from publish.audits import HOSTILE, crowded, judged, quiet, status, troubled
 from rich.console import Console
-from samples import POD_A, in_pod, process, sample
+from samples import POD_A, cgroup, in_pod, process, sample
 
-from auditor.model import Gap, NodeFacts
+from auditor.model import Gap, Listener, NodeFacts
 from auditor.publish.convert import UNCAPPED
 from auditor.publish.object import Status
 from auditor.publish.terminal import ROWS, render
@@ -16,6 +17,12 @@ from auditor.remember import History
 GOLDEN = Path(__file__).parent / "golden"
 GAP = Gap("denied", "the descriptors of processes of other users: root shows them", 3, frozenset({"inotify-instances"}))
 BLIND = judged(sample([process(1)], facts=NodeFacts(file_handles=1, file_max=10)))[0]
+
+
+BUSY = sample(
+    [process(1, cgroup("/system.slice/web.service"), fds=870)],
+    listeners=(Listener(1, "tcp", "127.0.0.1", 7002, (1,), 6, 5),),
+)
 
 
 def growing() -> Status:
@@ -106,6 +113,28 @@ def test_ten_rows_or_all() -> None:
     assert "(5 more: --all)" in short
     assert short.count("shop/pod-") < screen(one, all_rows=True).count("shop/pod-")
     assert "--all" not in screen(one, all_rows=True)
+
+
+def test_one_look_says_what_only_a_second_can_tell() -> None:
+    once = status(judged(BUSY)[0], UNCAPPED)
+    text = screen(once, terminal=False)
+    assert "Nothing is near its end" not in text
+    assert "a second is needed to tell a moment from a state" in text
+    assert "listen-backlog of web.service 127.0.0.1:7002 100 %, process-fds of web.service 87 %" in text
+    assert "--count 2" in text
+
+
+def test_one_look_that_cannot_judge_all_says_so_too() -> None:
+    blind = replace(BUSY, facts=NodeFacts(file_handles=1, file_max=10))
+    text = screen(status(judged(blind)[0], UNCAPPED), terminal=False)
+    assert "UNKNOWN   cannot judge" in text
+    assert "process-fds of web.service 87 %" in text
+
+
+def test_a_second_look_makes_findings_of_it() -> None:
+    text = screen(status(judged(BUSY, history=judged(BUSY)[1])[0], UNCAPPED), terminal=False)
+    assert "second" not in text
+    assert "ListenBacklogHigh" in text
 
 
 def test_words_for_what_has_no_number() -> None:
