@@ -12,6 +12,7 @@ from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.destinations import egress_by_destination, ports_by_destination
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
 from auditor.attribute.sockets import netns_owners, sockets_by_owner
+from auditor.attribute.spaces import Spaces
 from auditor.model import (
     BudgetHolding,
     CgroupTasks,
@@ -60,6 +61,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     sockets = sockets_by_owner(sample, owner_of, answers_for)
     descriptions, distinct = descriptions_by_owner(sample.processes, sample.shared, owner_of)
 
+    spaces = Spaces.of(sample.processes, owner_of, answers_for, sample.host_netns)
     starts = {process.pid: process.start for process in sample.processes}
     rows: dict[Owner, list[Process]] = defaultdict(list)
     for process in sample.processes:
@@ -90,34 +92,33 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         owners=owners,
         netns=tuple(
             NetnsUsage(
-                netns.inode,
-                answers_for.get(netns.inode, HOST.owner),
+                spaces.space(netns.inode),
+                spaces.owner(netns.inode),
                 netns.time_wait_buckets,
                 netns.time_wait_max,
                 netns.conntrack,
                 netns.conntrack_max,
                 netns.flows,
                 _trackers(netns, addresses),
-                is_host=netns.inode == sample.host_netns,
                 time_wait_overflows=netns.time_wait_overflows,
             )
             for netns in sample.netns
         ),
-        ports=tuple(ports_by_destination(sample, owner_of, answers_for)),
+        ports=tuple(ports_by_destination(sample, spaces)),
         snat_ports=sample.snat_ports,
         egress=egress_by_destination(sample, owner_of, answers_for),
         users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
         pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
         listeners=None
         if sample.listeners is None
-        else tuple(_listener(one, owner_of, answers_for, starts) for one in sample.listeners),
+        else tuple(_listener(one, spaces, starts) for one in sample.listeners),
         dropping=tuple(
-            DropUsage(_youngest(one, owner_of, answers_for, starts), one.address, one.port, one.drops)
+            DropUsage(_youngest(one, spaces, starts), one.address, one.port, one.drops, spaces.space(one.netns))
             for one in sample.dropping
         ),
         queueing=tuple(
             QueueUsage(
-                _youngest(one, owner_of, answers_for, starts),
+                _youngest(one, spaces, starts),
                 (one.netns, one.id),
                 one.peer,
                 one.received,
@@ -217,23 +218,22 @@ def _trackers(netns: Netns, addresses: Mapping[str, Owner]) -> Mapping[Owner, in
     return {owner: round(number * netns.conntrack / flows.sampled) for owner, number in seen.items()}
 
 
-def _listener(
-    one: Listener, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], starts: Mapping[int, int]
-) -> ListenerUsage:
-    owner = _youngest(one, owner_of, answers_for, starts)
-    return ListenerUsage(owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops)
+def _listener(one: Listener, spaces: Spaces, starts: Mapping[int, int]) -> ListenerUsage:
+    owner, space = _youngest(one, spaces, starts), spaces.space(one.netns)
+    return ListenerUsage(
+        owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops, space
+    )
 
 
-def _youngest(
-    one: Listener | Dropping | Queueing,
-    owner_of: Mapping[int, Owner],
-    answers_for: Mapping[int, Owner],
-    starts: Mapping[int, int],
-) -> Owner:
-    """Name who reads: the youngest of all who hold the socket, for a service is younger than who passed it on."""
-    holders = [pid for pid in one.holders or () if pid in owner_of]
+def _youngest(one: Listener | Dropping | Queueing, spaces: Spaces, starts: Mapping[int, int]) -> Owner:
+    """Name who reads: the youngest of all who hold the socket, for a service is younger than who passed it on.
+
+    What nobody holds, or a process of the host's own, is called after the namespace it is in.
+    """
+    holders = [pid for pid in one.holders or () if pid in spaces.owner_of]
     youngest = max(holders, key=lambda pid: (starts[pid], pid), default=None)
-    return answers_for.get(one.netns, HOST.owner) if youngest is None else owner_of[youngest]
+    owner = HOST.owner if youngest is None else spaces.owner_of[youngest]
+    return spaces.owner(one.netns) if owner == HOST.owner else owner
 
 
 def _task_limit(cgroup: CgroupTasks, processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> TaskLimit:

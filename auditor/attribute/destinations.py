@@ -4,18 +4,18 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from auditor.attribute.cgroup import HOST
+from auditor.attribute.spaces import Spaces
 from auditor.model import LEAST_OF_A_SAMPLE, EgressUsage, NodeSample, Owner, PortUsage, SocketGroup
 
 _DESTINATIONS_MAX = 5
 
 
-def ports_by_destination(
-    sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]
-) -> Iterator[PortUsage]:
+def ports_by_destination(sample: NodeSample, spaces: Spaces) -> Iterator[PortUsage]:
     """Name who has connections to each destination, going by the peers of what each process holds.
 
     Of a sample one connection says too little: it may stand for one as well as for many.
     """
+    owner_of = spaces.owner_of
     asked = {use.netns for use in sample.ports if use.address is not None}
     groups: defaultdict[int | None, list[SocketGroup]] = defaultdict(list)
     for group in sample.sockets if asked else ():  # there may be very many, and many uses
@@ -32,8 +32,8 @@ def ports_by_destination(
         estimated = frozenset(owner for owner, number in takers.items() if number != looked_at[owner])
         yield PortUsage(
             use,
-            answers_for.get(use.netns, HOST.owner),
-            is_host=use.netns == sample.host_netns,
+            spaces.space(use.netns),
+            spaces.owner(use.netns),
             takers={
                 owner: number
                 for owner, number in takers.items()

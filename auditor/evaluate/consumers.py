@@ -55,6 +55,11 @@ def _comes_with_the_node(row: OwnerUsage) -> bool:
     return static or (workload is not None and workload[0] == "DaemonSet")
 
 
+def runtime_of(row: OwnerUsage | None) -> str | None:
+    """Return who made an owner's containers, where that is known."""
+    return next((container.runtime for container in row.containers if container.runtime), None) if row else None
+
+
 def owner_key(row: OwnerUsage) -> str:
     """Return what an owner is called in the key of a reading."""
     return "/".join(filter(None, (row.owner.kind.lower(), row.owner.id)))

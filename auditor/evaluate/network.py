@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from auditor.evaluate.consumers import fullest_of_each, greatest, owner_key
+from auditor.evaluate.consumers import fullest_of_each, greatest, owner_key, runtime_of
 from auditor.model import (
     UNLIMITED,
     Drops,
@@ -17,6 +17,7 @@ from auditor.model import (
     OwnerUsage,
     PortUsage,
     Reading,
+    Space,
     Subject,
 )
 from auditor.model.words import TOWARDS, bounded, endpoint, owner_name
@@ -41,12 +42,29 @@ def _of_listener(one: ListenerUsage, row: OwnerUsage | None) -> Reading:
     return Reading(
         limit="listen-backlog",
         key=_listener_key(one),
-        scope=f"{owner_name(one.owner, identity)} {where}",
+        scope=f"{_holder_name(one, row)} {where}",
         used=one.queue,
         maximum=one.backlog + 1,
-        subject=Subject(one.owner, identity),
+        subject=Subject(one.owner, identity, runtime=runtime_of(row)),
         where=where,
+        space=one.space,
     )
+
+
+def _nobodys(one: ListenerUsage | DropUsage) -> Space | None:
+    """Return the namespace of a socket of no owner, unless it is the host's: its addresses are not the host's."""
+    is_foreign = one.space is not None and not one.space.is_host and one.owner.kind is OwnerKind.HOST
+    return one.space if is_foreign else None
+
+
+def _holder_name(one: ListenerUsage | DropUsage, row: OwnerUsage | None) -> str:
+    space = _nobodys(one)
+    return _space_name(space) if space else owner_name(one.owner, row.identity if row else None)
+
+
+def _holder_key(one: ListenerUsage | DropUsage) -> tuple[str, ...]:
+    space = _nobodys(one)
+    return ("netns", str(space.inode)) if space else (one.owner.kind.lower(), one.owner.id)
 
 
 def address_of(one: ListenerUsage) -> str:
@@ -55,7 +73,7 @@ def address_of(one: ListenerUsage) -> str:
 
 
 def _listener_key(one: ListenerUsage) -> str:
-    return "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, one.protocol, address_of(one))))
+    return "/".join(filter(None, (*_holder_key(one), one.protocol, address_of(one))))
 
 
 def listener_drops(usage: NodeUsage) -> Iterable[Drops]:
@@ -75,7 +93,7 @@ def udp_drops(usage: NodeUsage) -> Iterable[Drops]:
 
 
 def _udp_key(one: DropUsage) -> str:
-    return "/".join(filter(None, (one.owner.kind.lower(), one.owner.id, endpoint(one.address, one.port))))
+    return "/".join(filter(None, (*_holder_key(one), endpoint(one.address, one.port))))
 
 
 def _dropped(  # noqa: PLR0913 - a row of figures
@@ -87,16 +105,17 @@ def _dropped(  # noqa: PLR0913 - a row of figures
     used: int | None = None,
     maximum: Limit = None,
 ) -> Drops:
-    identity = rows[one.owner].identity if one.owner in rows else None
-    scope = f"{owner_name(one.owner, identity)} {where}"
-    return Drops(key, scope, Subject(one.owner, identity), one.drops or 0, used, maximum, where)
+    row = rows.get(one.owner)
+    subject = Subject(one.owner, row.identity if row else None, runtime=runtime_of(row))
+    scope = f"{_holder_name(one, row)} {where}"
+    return Drops(key, scope, subject, one.drops or 0, used, maximum, where, one.space)
 
 
 def time_wait_overflows(usage: NodeUsage) -> Iterable[Drops]:
     """Connections that found no TIME_WAIT bucket, in each network namespace that has hardly one left."""
     rows = {row.owner: row for row in usage.owners}
     return _added_up(
-        Drops(one.key, one.scope, one.subject, netns.time_wait_overflows, one.used, one.maximum)
+        Drops(one.key, one.scope, one.subject, netns.time_wait_overflows, one.used, one.maximum, space=netns.space)
         for netns in usage.netns
         if netns.time_wait_overflows is not None
         for one in [_of_netns("time-wait", netns, rows.get(netns.owner), netns.time_wait_buckets, netns.time_wait_max)]
@@ -125,11 +144,7 @@ def ephemeral_ports(usage: NodeUsage) -> Iterator[Reading]:
 
 def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[str, str]) -> Reading:
     use, row = one.use, rows.get(one.owner)
-    own = row is not None and one.owner.kind is not OwnerKind.HOST
-    namespace = owner_key(row) if row is not None and own else "host" if one.is_host else "other"
-    who = owner_name(one.owner, row.identity) if row is not None and own else "host"
-    if not one.is_host and not own:
-        who = f"netns {use.netns}"
+    who = _called(one.space, one.owner, row)
     where = "" if use.address is None or use.port is None else endpoint(use.address, use.port)
     protocol = "" if use.protocol == "tcp" else use.protocol.upper()
     target = where or ("any" if use.source else "")
@@ -138,11 +153,13 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
     way += f" from ports {narrower}" if narrower else ""
     return Reading(
         limit="ephemeral-ports",
-        key="/".join(filter(None, ("netns", namespace, use.protocol, use.source, target, narrower))),
+        key="/".join(
+            filter(None, ("netns", _space_key(one.space, one.owner, row), use.protocol, use.source, target, narrower))
+        ),
         scope=" ".join(filter(None, (who, protocol, way))),
         used=use.used,
         maximum=use.available,
-        subject=Subject(one.owner, row.identity) if row is not None and own else Subject(),
+        subject=_subject(one.owner, row),
         estimate=True,
         consumers=greatest(
             rows.values(),
@@ -152,6 +169,7 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
         ),
         ports=use,
         peer=names.get(use.address or "", ""),
+        space=one.space,
     )
 
 
@@ -193,10 +211,9 @@ def conntrack(usage: NodeUsage) -> Iterator[Reading]:
     """Tracked connections of each network namespace: the one maximum binds every namespace by itself."""
     if "conntrack" in usage.missing:
         return
-    rows = {row.owner: row for row in usage.owners}
-    looked = {_netns_scope(netns, rows): netns for netns in usage.netns if netns.flows}
+    looked = {netns.space: netns for netns in usage.netns if netns.flows}
     for reading in _per_netns("conntrack", usage, lambda netns: (netns.conntrack, netns.conntrack_max)):
-        netns = looked.get(reading.scope)
+        netns = looked.get(reading.space) if reading.space else None
         if netns is None:
             yield reading
             continue
@@ -214,40 +231,46 @@ def _per_netns(
 ) -> Iterator[Reading]:
     """Read one figure of each namespace. Those that hold nothing are left out, but for the host's.
 
-    Where several would go by one name (an owner with many, mounts without a process) the fullest speaks for them.
+    Where several go by one name, those of one owner, the fullest speaks for them.
     """
     rows = {row.owner: row for row in usage.owners}
     yield from fullest_of_each(
         _of_netns(limit, netns, rows.get(netns.owner), *figures(netns))
         for netns in usage.netns
-        if netns.is_host or figures(netns)[0] != 0
+        if netns.space.is_host or figures(netns)[0] != 0
     )
 
 
 def _of_netns(limit: str, netns: NetnsUsage, row: OwnerUsage | None, used: int | None, maximum: Limit) -> Reading:
-    own = row is not None and netns.owner.kind is not OwnerKind.HOST
     return Reading(
         limit=limit,
-        key=f"netns/{_netns_key(netns, row)}",
-        scope=_netns_scope(netns, {netns.owner: row} if row else {}),
+        key=f"netns/{_space_key(netns.space, netns.owner, row)}",
+        scope=_called(netns.space, netns.owner, row),
         used=used,
         maximum=maximum,
-        subject=Subject(netns.owner, row.identity) if row is not None and own else Subject(),
+        subject=_subject(netns.owner, row),
+        space=netns.space,
     )
 
 
-def _netns_scope(netns: NetnsUsage, rows: Mapping[Owner, OwnerUsage]) -> str:
-    row = rows.get(netns.owner)
-    if row is None or netns.owner.kind is OwnerKind.HOST:
-        return _netns_name(netns)
-    return owner_name(netns.owner, row.identity)
+def _subject(owner: Owner, row: OwnerUsage | None) -> Subject:
+    """Whom a finding about a namespace is about: its owner, else the node."""
+    if row is None or owner.kind is OwnerKind.HOST:
+        return Subject()
+    return Subject(owner, row.identity, runtime=runtime_of(row))
 
 
-def _netns_key(netns: NetnsUsage, row: OwnerUsage | None) -> str:
-    if row is not None and netns.owner.kind is not OwnerKind.HOST:
-        return owner_key(row)
-    return "host" if netns.is_host else "other"
+def _called(space: Space, owner: Owner, row: OwnerUsage | None) -> str:
+    if row is None or owner.kind is OwnerKind.HOST:
+        return _space_name(space)
+    return owner_name(owner, row.identity)
 
 
-def _netns_name(netns: NetnsUsage) -> str:
-    return "host" if netns.is_host else f"netns {netns.inode}"
+def _space_key(space: Space, owner: Owner, row: OwnerUsage | None) -> str:
+    if row is None or owner.kind is OwnerKind.HOST:
+        return "host" if space.is_host else str(space.inode)
+    return owner_key(row)
+
+
+def _space_name(space: Space) -> str:
+    return "host" if space.is_host else f"netns {space.inode}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
-from auditor.evaluate.consumers import SHARES_MAX, fullest_of_each, greatest, of_pods, owner_key
+from auditor.evaluate.consumers import SHARES_MAX, fullest_of_each, greatest, of_pods, owner_key, runtime_of
 from auditor.model import (
     Limit,
     NodeFacts,
@@ -43,7 +43,7 @@ def process_fds(usage: NodeUsage) -> Iterator[Reading]:
                 scope=" ".join(filter(None, (owner_name(row.owner, row.identity), label))),
                 used=worst.fds,
                 maximum=worst.soft_limit,
-                subject=Subject(row.owner, row.identity, container.name or container.id, worst),
+                subject=Subject(row.owner, row.identity, container.name or container.id, worst, container.runtime),
             )
 
 
@@ -92,7 +92,6 @@ def _of_cgroup(limit: TaskLimit, rows: Mapping[Owner, OwnerUsage]) -> Reading:
         shares = greatest(rows.values(), lambda row: limit.takers.get(row.owner))
         return Reading("pids", f"cgroup{path}", f"cgroup {path}", limit.used, limit.limit, consumers=shares)
     names = {container.id: container.name for container in row.containers if container.id}
-    runtime = next((container.runtime for container in row.containers if container.runtime), None)
     label = names.get(limit.container or "") or limit.container
     return Reading(
         limit="pids",
@@ -100,7 +99,7 @@ def _of_cgroup(limit: TaskLimit, rows: Mapping[Owner, OwnerUsage]) -> Reading:
         scope=" ".join(filter(None, (owner_name(row.owner, row.identity), (label or "")[:63]))),
         used=limit.used,
         maximum=limit.limit,
-        subject=Subject(row.owner, row.identity, label, runtime=runtime),
+        subject=Subject(row.owner, row.identity, label, runtime=runtime_of(row)),
     )
 
 

@@ -2,13 +2,19 @@
 
 import os
 
-from auditor.model import Drops, Limit, Owner, OwnerKind, Reading
+from auditor.model import Drops, OwnerKind, Reading
 from auditor.model.words import clean, count, limit, owner_name
 
 _CAP_PODS = "podPidsLimit in the kubelet's configuration caps what one pod may take"
 _PID_MAX_LIMIT = 4_194_304  # PID_MAX_LIMIT on 64 bit, include/linux/threads.h
 
+_SPACES = {
+    OwnerKind.POD: "the pod's network namespace",
+    OwnerKind.CONTAINER: "the container's network namespace",
+    OwnerKind.UNIT: "the unit's network namespace",
+}
 _WIDEST_RANGE = "10240 65535"  # above what services listen on by habit
+_RUNS = {"docker": "docker run", "podman": "podman run", "containerd": "nerdctl run"}
 _UPDATES = {"docker": "docker update", "podman": "podman update", "containerd": "nerdctl update"}
 _CONNTRACK_BYTES = 320  # struct nf_conn and its two hash entries
 
@@ -20,7 +26,7 @@ def _doubled(value: object, least: int) -> int:
 
 
 def process_fds(reading: Reading) -> str:
-    """Pods have no ulimit: the runtime's unit sets it, or the program raises its own soft limit."""
+    """Pods have no ulimit: the runtime's unit sets it, or the program raises its own soft limit. Other containers have one."""
     process = reading.subject.process
     owner = reading.subject.owner
     soft = process.soft_limit if process else None
@@ -36,6 +42,12 @@ def process_fds(reading: Reading) -> str:
         return f"{own} set LimitNOFILE={wanted} in `systemctl edit {clean(owner.id)}` and restart the unit"
     if owner is not None and owner.kind is OwnerKind.HOST:
         return f"{own} raise it where the program is started (ulimit -n {wanted}) and restart it"
+    if owner is not None and owner.kind is OwnerKind.CONTAINER:
+        run = _RUNS.get(reading.subject.runtime or "", "docker run or podman run")
+        return (
+            f"{own} make the container anew with {run} --ulimit nofile={wanted}; "
+            "if the count only ever grows, it is a leak: restart the container"
+        )
     return (
         f"{own} set LimitNOFILE={wanted} in the container runtime's unit (or `default_ulimits` of CRI-O), restart the "
         "runtime and then the pod; a limit raised later does not reach running containers. "
@@ -197,17 +209,17 @@ def listen_backlog(reading: Reading) -> str:
     """The backlog of listen(), which net.core.somaxconn of that network namespace caps when it is called."""
     if "/unix/" in reading.key:
         return "accept faster (more workers, no blocking call between two accepts), or a longer backlog in listen()"
-    return _accept_faster(reading.maximum, reading.subject.owner)
+    return _accept_faster(reading)
 
 
 def listen_queue_full(drops: Drops) -> str:
     """The same."""
-    return _accept_faster(drops.maximum, drops.subject.owner)
+    return _accept_faster(drops)
 
 
 def time_wait_overflow(drops: Drops) -> str:
     """net.ipv4.tcp_max_tw_buckets of that namespace, or fewer connections."""
-    return _more_buckets(drops.maximum, drops.subject.owner)
+    return _more_buckets(drops)
 
 
 def udp_receive_drops(drops: Drops) -> str:
@@ -219,12 +231,15 @@ def udp_receive_drops(drops: Drops) -> str:
     )
 
 
-def _accept_faster(maximum: Limit, owner: Owner | None) -> str:
-    backlog = maximum - 1 if isinstance(maximum, int) else None
+def _accept_faster(one: Reading | Drops) -> str:
+    backlog = one.maximum - 1 if isinstance(one.maximum, int) else None
     wanted = _doubled(backlog, 1024)
     somaxconn = f"net.core.somaxconn={wanted}"
-    if owner is not None and owner.kind is OwnerKind.POD:
+    if _is_of_a_pod(one):
         somaxconn = f"{somaxconn} of the pod (securityContext.sysctls)"
+    else:
+        command, where = _sysctl(somaxconn, one)
+        somaxconn = f"{command} ({where})"
     return (
         f"accept faster (more workers, no blocking call between two accepts); for bursts a backlog of {wanted} in the "
         f"program's listen() and {somaxconn}, and restart the program"
@@ -244,27 +259,24 @@ def conntrack(reading: Reading) -> str:
 def ephemeral_ports(reading: Reading) -> str:
     """A wider range, reuse of connections or of TIME_WAIT, more destinations; of what is bound first, one socket option."""
     use = reading.ports
-    owner = reading.subject.owner
-    pod = owner is not None and owner.kind is OwnerKind.POD
-    where = (
-        "of the pod (securityContext.sysctls, a safe one; the pod has to be made anew)"
-        if pod
-        else "(takes effect at once)"
-    )
-    wider = f'net.ipv4.ip_local_port_range="{_WIDEST_RANGE}" {where}'
+    setting = f'net.ipv4.ip_local_port_range="{_WIDEST_RANGE}"'
+    if _is_of_a_pod(reading):
+        wider = f"set {setting} of the pod (securityContext.sysctls, a safe one; the pod has to be made anew)"
+    else:
+        command, where = _sysctl(setting, reading)
+        wider = f"{command} ({where}; takes effect at once)"
     if use is not None and use.protocol == "udp":
-        return f"share UDP sockets between requests (a resolver's cache helps), or set {wider}"
+        return f"share UDP sockets between requests (a resolver's cache helps), or {wider}"
     if use is not None and use.address is None and use.source is not None:
         return (
-            "set IP_BIND_ADDRESS_NO_PORT before bind(), and each destination has the whole range to itself, or set "
-            f"{wider}"
+            f"set IP_BIND_ADDRESS_NO_PORT before bind(), and each destination has the whole range to itself, or {wider}"
         )
     if use is not None and use.own_range:
-        wider = "a wider IP_LOCAL_PORT_RANGE in the program"
+        wider = "set a wider IP_LOCAL_PORT_RANGE in the program"
     waits = use is not None and 2 * use.time_wait >= use.used and use.reuse != 1
-    reuse = ", or sysctl -w net.ipv4.tcp_tw_reuse=1 in its network namespace" if waits else ""
+    reuse = ", or {} ({})".format(*_sysctl("net.ipv4.tcp_tw_reuse=1", reading)) if waits else ""
     return (
-        "reuse connections (keep-alive, a pool), spread them over more addresses or ports of the destination, or set "
+        "reuse connections (keep-alive, a pool), spread them over more addresses or ports of the destination, or "
         f"{wider}{reuse}"
     )
 
@@ -280,13 +292,33 @@ def snat_ports(reading: Reading) -> str:
 
 def time_wait(reading: Reading) -> str:
     """net.ipv4.tcp_max_tw_buckets of that namespace."""
-    return _more_buckets(reading.maximum, reading.subject.owner)
+    return _more_buckets(reading)
 
 
-def _more_buckets(maximum: Limit, owner: Owner | None) -> str:
-    wanted = _doubled(maximum, 16_384)
-    where = "in the pod's network namespace" if owner else "on the host"
+def _more_buckets(one: Reading | Drops) -> str:
+    command, where = _sysctl(f"net.ipv4.tcp_max_tw_buckets={_doubled(one.maximum, 16_384)}", one)
     return (
-        f"reuse connections (keep-alive, a pool), or sysctl -w net.ipv4.tcp_max_tw_buckets={wanted} {where} "
-        "(takes effect at once; beyond the limit the kernel closes connections without TIME_WAIT)"
+        f"reuse connections (keep-alive, a pool), or {command} ({where}; takes effect at once; beyond the limit the kernel "
+        "closes connections without TIME_WAIT)"
     )
+
+
+def _is_of_a_pod(one: Reading | Drops) -> bool:
+    """Whether it is about a pod's own network namespace, which its manifest sets up; one of the host network has none."""
+    owner = one.subject.owner
+    return owner is not None and owner.kind is OwnerKind.POD and not (one.space and one.space.is_host)
+
+
+def _sysctl(setting: str, one: Reading | Drops) -> tuple[str, str]:
+    """Return how to set what each network namespace has for itself, and where: what is set on the host is not set there."""
+    space, owner = one.space, one.subject.owner
+    if space.is_host if space else one.scope.split(" ")[0] == "host":
+        return f"sysctl -w {setting}", "on the host"
+    kind = owner.kind if owner else OwnerKind.HOST
+    where = f"in {_SPACES[kind]}" if kind in _SPACES else f"in network namespace {space.inode}" if space else "in it"
+    if kind is OwnerKind.CONTAINER:
+        run = _RUNS.get(one.subject.runtime or "", "docker run or podman run")
+        where = f"{where}, until it is made anew: {run} --sysctl then"
+    if space is None or space.process is None:
+        return f"sysctl -w {setting}", f"{where}, by way of nsenter --net"
+    return f"nsenter --target {space.process.pid} --net sysctl -w {setting}", where

@@ -1,7 +1,7 @@
 """One sentence a finding: who, how much of what, and what happens next."""
 
 from auditor.evaluate.causes import Cause
-from auditor.model import Drops, Flows, Kind, Reading
+from auditor.model import Drops, Flows, Kind, OwnerKind, Reading
 from auditor.model.words import TOWARDS, clean, count, duration, endpoint, limit, owner_name, place
 from auditor.remember import Rate, Trend
 
@@ -131,7 +131,11 @@ def ephemeral_ports(reading: Reading) -> str:
     if use is None:  # of a recording
         return f"{reading.scope}: {_share(reading)} ephemeral ports are taken{_use(reading)}"
     if use.protocol == "udp":
-        return f"{who} sockets have {_share(reading)} ephemeral ports{_use(reading)}; at the limit bind() and sendto() fail"
+        return (
+            f"{who} sockets{_inside(reading)} have {_share(reading)} ephemeral ports{_use(reading)}; at the limit bind() "
+            "and sendto() fail"
+        )
+    who += _inside(reading)
     if use.address is None:
         return (
             f"{who} has taken {_share(reading)} ephemeral ports of {use.source}{_use(reading)}, each for one connection "
@@ -158,7 +162,7 @@ def snat_ports(reading: Reading) -> str:
 
 def time_wait(reading: Reading) -> str:
     """TIME_WAIT buckets of a namespace."""
-    return f"{reading.scope} holds {_share(reading)} TIME_WAIT buckets{_use(reading)}"
+    return f"{_here(reading)} holds {_share(reading)} TIME_WAIT buckets{_use(reading)}"
 
 
 def aio(reading: Reading) -> str:
@@ -211,7 +215,7 @@ def neighbours(reading: Reading) -> str:
 def conntrack(reading: Reading) -> str:
     """Tracked connections of a namespace."""
     return (
-        f"{reading.scope} tracks {_share(reading)} connections{_use(reading)}; at the limit the first packet of a new "
+        f"{_here(reading)} tracks {_share(reading)} connections{_use(reading)}; at the limit the first packet of a new "
         f'connection is dropped ("nf_conntrack: table full"){_tracked(reading.flows)}'
     )
 
@@ -248,7 +252,7 @@ def listen_queue_full(drops: Drops, rate: Rate) -> str:
 def time_wait_overflow(drops: Drops, rate: Rate) -> str:
     """Where TIME_WAIT is skipped."""
     return (
-        f"{drops.scope} closes connections without TIME_WAIT, {_pace(rate)}, for {_share(drops)} buckets are taken; a late "
+        f"{_here(drops)} closes connections without TIME_WAIT, {_pace(rate)}, for {_share(drops)} buckets are taken; a late "
         "segment may then end up in a new connection"
     )
 
@@ -259,7 +263,25 @@ def udp_receive_drops(drops: Drops, rate: Rate) -> str:
 
 
 def _who(one: Reading | Drops) -> str:
+    if _is_nobodys(one) and one.space is not None:
+        return f"netns {one.space.inode}{_inside(one)}"
     return owner_name(one.subject.owner, one.subject.identity)
+
+
+def _is_nobodys(one: Reading | Drops) -> bool:
+    """Whether it is about a network namespace that is neither the host's nor called after an owner."""
+    owner = one.subject.owner
+    return one.space is not None and not one.space.is_host and (owner is None or owner.kind is OwnerKind.HOST)
+
+
+def _here(one: Reading | Drops) -> str:
+    return f"{one.scope}{_inside(one)}"
+
+
+def _inside(one: Reading | Drops) -> str:
+    """Name a process that is in such a namespace: its number alone leads nowhere."""
+    process = one.space.process if one.space and _is_nobodys(one) else None
+    return f" (pid {process.pid} {clean(process.command)})" if process else ""
 
 
 def _pace(rate: Rate) -> str:

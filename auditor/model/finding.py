@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 from auditor.model.figures import Limit, percent
 from auditor.model.sample import Flows, PortUse
-from auditor.model.usage import Owner, PodIdentity, ProcessUse
+from auditor.model.usage import Owner, PodIdentity, ProcessUse, Space
 
 
 class Severity(IntEnum):
@@ -59,7 +59,8 @@ class Reading:
 
     Attributes:
         limit: id of the limit, a key of the table of limits.
-        key: stable identity of the scope within the limit, without pids or inode numbers.
+        key: stable identity of the scope within the limit: of an owner, never a pid; a namespace that is nobody's has only
+            its inode number.
         scope: the same for a person: `user 0`, `shop/cart-7c9 app`, `node`.
         used: `None` when unknown.
         maximum: the limit itself.
@@ -74,6 +75,7 @@ class Reading:
         ports: what a reading of ephemeral ports is about.
         peer: name of the pod at the other end, where it is one of this node.
         where: the address it is about, of a listener. Never found by cutting up `scope`: a tenant chooses a socket's path.
+        space: the network namespace that it is about, or is in.
     """
 
     limit: str
@@ -91,6 +93,7 @@ class Reading:
     ports: PortUse | None = None
     peer: str = ""
     where: str = ""
+    space: Space | None = None
 
     @property
     def percent(self) -> int | None:
@@ -109,6 +112,7 @@ class Drops:
         used: how full is what drops, where that is known.
         maximum: its size.
         where: the address that drops, of a socket.
+        space: the network namespace that it is about, or is in.
     """
 
     key: str
@@ -118,6 +122,7 @@ class Drops:
     used: int | None = None
     maximum: Limit = None
     where: str = ""
+    space: Space | None = None
 
 
 @dataclass(frozen=True, slots=True)

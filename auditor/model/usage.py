@@ -153,15 +153,36 @@ class OwnerUsage:
     uids: frozenset[int] = frozenset()
 
 
+class ProcessName(NamedTuple):
+    """A process, as a person finds it."""
+
+    pid: int
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """A network namespace, as a person finds it.
+
+    Attributes:
+        inode: its number; the only name it has where no owner answers for it.
+        process: by which nsenter gets into it; `None` where no process is in it.
+    """
+
+    inode: int
+    is_host: bool
+    process: ProcessName | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class NetnsUsage:
-    """One network namespace and the owner who answers for it.
+    """One network namespace and the owner it is called after: the host where it is nobody's.
 
     `trackers`: tracked connections of each pod, which it began or, if no pod of this node did, answers; scaled up from
     the sample.
     """
 
-    inode: int
+    space: Space
     owner: Owner
     time_wait_buckets: int | None
     time_wait_max: Limit
@@ -169,8 +190,12 @@ class NetnsUsage:
     conntrack_max: Limit = None
     flows: Flows | None = None
     trackers: Mapping[Owner, int] = field(default_factory=dict)
-    is_host: bool = False
     time_wait_overflows: int | None = None
+
+    @property
+    def inode(self) -> int:
+        """Its number."""
+        return self.space.inode
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,14 +204,15 @@ class PortUsage:
 
     Attributes:
         use: the figures.
-        owner: who answers for the namespace.
+        space: the namespace.
+        owner: whom it is called after.
         takers: connections of each owner to that destination, as far as they are seen.
         estimated: those takers whose figure comes from a sample.
     """
 
     use: PortUse
+    space: Space
     owner: Owner
-    is_host: bool = False
     takers: Mapping[Owner, int] = field(default_factory=dict)
     estimated: frozenset[Owner] = frozenset()
 
@@ -232,6 +258,7 @@ class ListenerUsage:
     backlog: int
     connections: int | None = None
     drops: int | None = None
+    space: Space | None = None
 
     @property
     def percent(self) -> int:
@@ -247,6 +274,7 @@ class DropUsage:
     address: str
     port: int
     drops: int
+    space: Space | None = None
 
 
 @dataclass(frozen=True, slots=True)

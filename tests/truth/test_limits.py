@@ -180,7 +180,10 @@ def test_time_wait_of_a_namespace(start: Start, uid: str) -> None:
     (finding,) = findings(audit(sweeps=2)[1], "time-wait", pod(uid))
     assert (finding.rule, finding.severity, finding.subject.owner) == ("TimeWaitHigh", Severity.WARNING, pod(uid))
     assert (finding.used, finding.maximum) == (truth["buckets"], maximum)
-    assert "net.ipv4.tcp_max_tw_buckets=16384 in the pod's network namespace" in finding.remedy
+    where = "(in the pod's network namespace;"
+    assert (
+        f"nsenter --target {truth['pid']} --net sysctl -w net.ipv4.tcp_max_tw_buckets=16384 {where}" in finding.remedy
+    )
 
 
 def test_a_namespaces_own_maximum_below_zero_is_none(start: Start, uid: str) -> None:

@@ -30,7 +30,7 @@ def test_a_counter_that_moves_for_good_is_told_once_and_closed_once() -> None:
         "host closes connections without TIME_WAIT, 16/min for 2 min, for 99 of 100 buckets are taken; a late segment may "
         "then end up in a new connection"
     )
-    assert "net.ipv4.tcp_max_tw_buckets=16384 on the host" in finding.remedy
+    assert "sysctl -w net.ipv4.tcp_max_tw_buckets=16384 (on the host;" in finding.remedy
 
 
 def test_a_total_a_burst_and_a_reset_are_no_rate() -> None:

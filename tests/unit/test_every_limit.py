@@ -25,6 +25,7 @@ from auditor.model import (
     PodShare,
     Pool,
     PortUse,
+    Process,
     Severity,
     SocketGroup,
     TcpState,
@@ -154,10 +155,94 @@ def test_conntrack_binds_each_namespace_by_itself() -> None:
     assert scopes == ["host", "shop/cart-0"], "a namespace that tracks nothing is left out, but for the host's"
 
 
-def test_namespaces_that_go_by_one_name_are_one_reading() -> None:
-    pinned = [netns(inode, time_wait_buckets=inode, time_wait_max=1000) for inode in (50, 70, 60)]
-    readings = [one for one in judged(sample(PROCESSES, netns=pinned)).readings if one.limit == "time-wait"]
-    assert [(one.key, one.scope, one.used) for one in readings] == [("netns/other", "netns 70", 70)]
+def test_namespaces_that_are_nobodys_speak_each_for_itself_and_those_of_one_owner_as_one() -> None:
+    pinned = [netns(inode, time_wait_buckets=inode, time_wait_max=1000) for inode in (50, 70, 7, 8)]
+    rows = [process(1), process(10, in_pod(POD_A), netns=7), process(11, in_pod(POD_A), netns=8)]
+    readings = [one for one in judged(sample(rows, netns=pinned)).readings if one.limit == "time-wait"]
+    assert [(one.key, one.scope, one.used) for one in readings] == [
+        ("netns/50", "netns 50", 50),
+        ("netns/70", "netns 70", 70),
+        (f"netns/pod/{POD_A}", "shop/cart-0", 8),
+    ]
+
+
+def test_each_namespace_without_an_owner_has_a_finding_of_its_own_for_as_long_as_it_is_full() -> None:
+    rows = [process(1), *(process(pid, netns=pid, command="curl", start=9) for pid in (50, 60, 70))]
+
+    def towards(*full: tuple[int, int]) -> NodeSample:
+        return sample(rows, ports=tuple(PortUse(n, "tcp", used, 100, "10.0.0.7", "10.9.0.1", 443) for n, used in full))
+
+    usages = [attribute(one, NAMES) for one in (towards((50, 97), (60, 96), (70, 90)), towards((60, 96), (70, 10)))]
+    first, history = assess(usages[0], History(), Policy(), 1000.0)
+    assert [one.id.split("/")[2] for one in first.findings] == ["50", "60", "70"]
+    assert first.findings[0].message.startswith("netns 50 (pid 50 curl) has taken 97 of 100 ephemeral ports")
+    second, _ = assess(usages[1], history, Policy(), 1030.0)
+    assert [(one.id, one.message.split()[1]) for one in second.findings] == [(first.findings[1].id, "60")]
+
+
+def test_a_namespace_keeps_its_name_when_somebody_of_the_host_comes_by() -> None:
+    spaces = (netns(7, time_wait_buckets=90), netns(9, time_wait_buckets=90))
+    docker = cgroup(f"/docker/{CONTAINER}")
+    guests = [process(2, netns=7, start=1), process(30, docker, netns=9, start=5), process(40, SSHD, netns=9, start=6)]
+    readings = [one for one in judged(sample([*PROCESSES, *guests], netns=spaces)).readings if one.limit == "time-wait"]
+    assert [(one.scope, one.subject.owner) for one in readings] == [
+        ("shop/cart-0", Owner(OwnerKind.POD, POD_A)),
+        (f"container {CONTAINER[:12]}", Owner(OwnerKind.CONTAINER, CONTAINER)),
+    ]
+
+
+def test_a_listener_in_a_namespace_of_nobody_is_not_called_the_hosts() -> None:
+    rows = [process(1), process(50, netns=9, command="nc")]
+    here, there = (Listener(space, "tcp", "127.0.0.1", 7002, (pid,), 9, 9) for space, pid in ((HOST_NETNS, 1), (9, 50)))
+    found = {one.scope: one for one in judged(sample(rows, listeners=(here, there)), 2).findings}
+    assert set(found) == {"host 127.0.0.1:7002", "netns 9 127.0.0.1:7002"}
+    other = found["netns 9 127.0.0.1:7002"]
+    assert other.id == "ListenBacklogHigh/netns/9/tcp/127.0.0.1:7002"
+    assert other.message.startswith("netns 9 (pid 50 nc) listens on 127.0.0.1:7002")
+    assert "nsenter --target 50 --net sysctl -w net.core.somaxconn=1024 (in network namespace 9)" in other.remedy
+    assert "sysctl -w net.core.somaxconn=1024 (on the host)" in found["host 127.0.0.1:7002"].remedy
+
+
+SSHD = cgroup("/system.slice/sshd.service")
+SPACES: list[tuple[list[Process], str]] = [
+    ([], "sysctl -w {} (in network namespace 9, by way of nsenter --net;"),
+    ([process(50, netns=9)], "nsenter --target 50 --net sysctl -w {} (in network namespace 9;"),
+    ([process(50, SSHD, netns=9)], "nsenter --target 50 --net sysctl -w {} (in the unit's network namespace;"),
+    (
+        [process(50, cgroup(f"/machine.slice/libpod-{CONTAINER}.scope"), netns=9)],
+        "nsenter --target 50 --net sysctl -w {} (in the container's network namespace, until it is made anew: podman run ",
+    ),
+]
+
+
+@pytest.mark.parametrize(("inside", "command"), SPACES)
+def test_a_setting_of_a_namespace_is_made_in_that_namespace(inside: list[Process], command: str) -> None:
+    ports = (PortUse(9, "tcp", 90, 100, "10.0.0.7", "10.9.0.1", 443),)
+    spaces = (netns(HOST_NETNS), netns(9, time_wait_buckets=90))
+    findings = judged(sample([process(1), *inside], ports=ports, netns=spaces), 2).findings
+    remedies = {one.rule: one.remedy for one in findings}
+    assert command.format('net.ipv4.ip_local_port_range="10240 65535"') in remedies["EphemeralPortsLow"]
+    assert command.format("net.ipv4.tcp_max_tw_buckets=16384") in remedies["TimeWaitHigh"]
+
+
+def test_what_the_host_itself_lacks_is_set_on_the_host() -> None:
+    use = PortUse(HOST_NETNS, "tcp", 90, 100, "10.0.0.7", "10.9.0.1", 443)
+    remedy = only(judged(sample([process(1)], ports=(use,)), 2)).remedy
+    assert 'or sysctl -w net.ipv4.ip_local_port_range="10240 65535" (on the host; takes effect at once)' in remedy
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        (f"/system.slice/docker-{CONTAINER}.scope", "docker run --ulimit nofile=2048"),
+        (f"/machine.slice/libpod-{CONTAINER}.scope", "podman run --ulimit nofile=2048"),
+        (f"/any/{CONTAINER}", "docker run or podman run --ulimit nofile=2048"),
+    ],
+)
+def test_a_container_outside_of_pods_has_its_ulimit_from_who_runs_it(path: str, says: str) -> None:
+    remedy = only(judged(sample([process(1, cgroup(path), fds=960)]))).remedy
+    assert says in remedy
+    assert "pod " not in remedy.replace("podman ", "")
 
 
 def test_a_limit_this_node_does_not_have_is_neither_read_nor_missed() -> None:
@@ -271,7 +356,7 @@ def test_an_accept_queue_speaks_only_when_it_stays_full() -> None:
     assert finding.message.startswith("shop/cart-0 listens on 0.0.0.0:80 with 80 of 100 connections waiting")
     assert only(judged(listening((100, 99)), 2)).severity is C
     assert "a backlog of 1024 in the program's listen() and net.core.somaxconn=1024 of the pod" in finding.remedy
-    host = only(judged(listening((5, 4), holders=(1,)), 2))
+    host = only(judged(sample(PROCESSES, listeners=(Listener(HOST_NETNS, "tcp", "0.0.0.0", 80, (1,), 5, 4),)), 2))
     assert (host.scope, "securityContext" in host.remedy) == ("host 0.0.0.0:80", False)
 
 
@@ -303,6 +388,7 @@ def test_a_listener_is_of_the_youngest_who_holds_it_or_of_its_namespace() -> Non
 
     assert owner((1, 2)) == "sshd.service", "systemd opened it for the service"
     assert owner(()) == POD_B
+    assert owner((1,)) == POD_B, "what a process of the host's own listens on there is an address of the pod"
 
 
 def test_ports_name_the_pods_on_both_ends() -> None:
