@@ -34,6 +34,7 @@ from auditor.model import (
     Pool,
     PoolUsage,
     Process,
+    ProcessName,
     Queueing,
     QueueUsage,
     TaskLimit,
@@ -62,7 +63,7 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
     descriptions, distinct = descriptions_by_owner(sample.processes, sample.shared, owner_of)
 
     spaces = Spaces.of(sample.processes, owner_of, answers_for, sample.host_netns)
-    starts = {process.pid: process.start for process in sample.processes}
+    by_pid = {process.pid: process for process in sample.processes}
     rows: dict[Owner, list[Process]] = defaultdict(list)
     for process in sample.processes:
         rows[owner_of[process.pid]].append(process)
@@ -111,21 +112,12 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
         listeners=None
         if sample.listeners is None
-        else tuple(_listener(one, spaces, starts) for one in sample.listeners),
+        else tuple(_listener(one, spaces, by_pid) for one in sample.listeners),
         dropping=tuple(
-            DropUsage(_youngest(one, spaces, starts), one.address, one.port, one.drops, spaces.space(one.netns))
+            DropUsage(_reader(one, spaces, by_pid), one.address, one.port, one.drops, spaces.space(one.netns))
             for one in sample.dropping
         ),
-        queueing=tuple(
-            QueueUsage(
-                _youngest(one, spaces, starts),
-                (one.netns, one.id),
-                one.peer,
-                one.received,
-                one.sent,
-            )
-            for one in sample.queueing
-        ),
+        queueing=tuple(_queue(one, spaces, by_pid) for one in sample.queueing),
         task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
         missing=sample.missing if sample.snat_ports else sample.missing | {"snat-ports"},
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
@@ -218,22 +210,36 @@ def _trackers(netns: Netns, addresses: Mapping[str, Owner]) -> Mapping[Owner, in
     return {owner: round(number * netns.conntrack / flows.sampled) for owner, number in seen.items()}
 
 
-def _listener(one: Listener, spaces: Spaces, starts: Mapping[int, int]) -> ListenerUsage:
-    owner, space = _youngest(one, spaces, starts), spaces.space(one.netns)
+def _listener(one: Listener, spaces: Spaces, processes: Mapping[int, Process]) -> ListenerUsage:
+    owner, space = _reader(one, spaces, processes), spaces.space(one.netns)
     return ListenerUsage(
         owner, one.protocol, one.address, one.port, one.queue, one.backlog, one.connections, one.drops, space
     )
 
 
-def _youngest(one: Listener | Dropping | Queueing, spaces: Spaces, starts: Mapping[int, int]) -> Owner:
-    """Name who reads: the youngest of all who hold the socket, for a service is younger than who passed it on.
+def _queue(one: Queueing, spaces: Spaces, processes: Mapping[int, Process]) -> QueueUsage:
+    youngest = _youngest(one, processes)
+    return QueueUsage(
+        _reader(one, spaces, processes),
+        (one.netns, one.id),
+        one.peer,
+        one.received,
+        one.sent,
+        ProcessName(youngest.pid, youngest.command) if youngest else None,
+    )
 
-    What nobody holds, or a process of the host's own, is called after the namespace it is in.
-    """
-    holders = [pid for pid in one.holders or () if pid in spaces.owner_of]
-    youngest = max(holders, key=lambda pid: (starts[pid], pid), default=None)
-    owner = HOST.owner if youngest is None else spaces.owner_of[youngest]
+
+def _reader(one: Listener | Dropping | Queueing, spaces: Spaces, processes: Mapping[int, Process]) -> Owner:
+    """Name who reads. What nobody holds, or a process of the host's own, is called after the namespace it is in."""
+    youngest = _youngest(one, processes)
+    owner = spaces.owner_of[youngest.pid] if youngest else HOST.owner
     return spaces.owner(one.netns) if owner == HOST.owner else owner
+
+
+def _youngest(one: Listener | Dropping | Queueing, processes: Mapping[int, Process]) -> Process | None:
+    """Choose the youngest of all who hold the socket: a service is younger than who passed it on."""
+    holders = (processes[pid] for pid in one.holders or () if pid in processes)
+    return max(holders, key=lambda process: (process.start, process.pid), default=None)
 
 
 def _task_limit(cgroup: CgroupTasks, processes: Iterable[Process], owner_of: Mapping[int, Owner]) -> TaskLimit:

@@ -1,7 +1,8 @@
 """Queues that do not move for minutes: somebody does not read, or does not take. One finding for each owner."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from auditor.evaluate.network import pods_by_address
 from auditor.model import Finding, NodeUsage, Owner, QueueUsage, Severity, Subject
@@ -38,25 +39,51 @@ def judge(usage: NodeUsage, history: History, now: float) -> Iterator[Finding]:
         identity = rows[owner].identity if owner in rows else None
         identifier = f"{RULE}/{'/'.join(filter(None, (owner.kind.lower(), owner.id)))}"
         before = history.findings.get(identifier)
-        received, sent = sum(one.received for one in several), sum(one.sent for one in several)
-        greatest = max(several, key=lambda one: (one.received + one.sent, one.id))
-        since = min(history.queues[one.id].since for one in several)
-        what = "nobody reads" if received >= sent else "the peer does not take"
-        peer, number = endpoint(greatest.peer.address, greatest.peer.port or 0), len(several)
-        pod = f" ({clean(names[greatest.peer.address])})" if greatest.peer.address in names else ""
+        unread = [one for one in several if one.received]
+        unsent = [one for one in several if one.sent]
+        parts = [_Part(some, reads) for some, reads in ((unread, True), (unsent, False)) if some]
+        parts.sort(key=lambda part: -part.bytes)
         yield Finding(
             id=identifier,
             rule=RULE,
             severity=Severity.WARNING,
             subject=Subject(owner, identity),
             since=before.since if before else float(int(now)),
-            message=(
-                f"{owner_name(owner, identity)}: {count(received + sent)} bytes that {what} stand in "
-                f"{count(number)} {'socket' if number == 1 else 'sockets'} for {duration(now - since)}, most of them "
-                f"{'from' if greatest.received >= greatest.sent else 'to'} {peer}{pod}"
-            ),
-            remedy=remedy(unread=received >= sent),
+            message=f"{owner_name(owner, identity)}: " + "; ".join(part.words(history, names, now) for part in parts),
+            remedy="; ".join(remedy(unread=part.unread) for part in parts),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What stands in one direction. The two have nothing in common: of one the program is to blame, of the other the peer."""
+
+    queues: list[QueueUsage]
+    unread: bool
+
+    @property
+    def bytes(self) -> int:
+        return sum(map(self._of, self.queues))
+
+    def words(self, history: History, names: Mapping[str, str], now: float) -> str:
+        number, greatest = len(self.queues), max(self.queues, key=lambda one: (self._of(one), one.id))
+        since = min(history.queues[one.id].since for one in self.queues)
+        address = greatest.peer.address
+        peer = endpoint(address, greatest.peer.port or 0) + (f" ({clean(names[address])})" if address in names else "")
+        return (
+            f"{count(self.bytes)} bytes that {'the program does not read' if self.unread else 'the peer does not take'} stand "
+            f"in {count(number)} {'socket' if number == 1 else 'sockets'}{self._holder(greatest)} for {duration(now - since)}, "
+            f"most of them {'from' if self.unread else 'to'} {peer}"
+        )
+
+    def _of(self, one: QueueUsage) -> int:
+        return one.received if self.unread else one.sent
+
+    def _holder(self, greatest: QueueUsage) -> str:
+        if greatest.process is None:
+            return ""
+        others = "" if all(one.process == greatest.process for one in self.queues) else " and others"
+        return f" of pid {greatest.process.pid} {clean(greatest.process.command)}{others}"
 
 
 def _may_be(finding: Finding, usage: NodeUsage, history: History) -> bool:

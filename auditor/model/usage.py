@@ -279,13 +279,17 @@ class DropUsage:
 
 @dataclass(frozen=True, slots=True)
 class QueueUsage:
-    """A TCP socket with much in its queues, and whose it is. `id` is the kernel's own while the socket lives."""
+    """A TCP socket with much in its queues, and whose it is. `id` is the kernel's own while the socket lives.
+
+    `process`: the youngest that holds it; `None` where none is known to.
+    """
 
     owner: Owner
     id: tuple[int, int]
     peer: Peer
     received: int
     sent: int
+    process: ProcessName | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,8 @@ def test_the_same_bytes_for_three_minutes_are_told_with_the_peer() -> None:
     some, _ = found([(50_000, 0)] * 5 + [(50_001, 0)])
     assert [len(one) for one in some] == [0, 0, 0, 1, 1, 0]
     assert some[4][0].message == (
-        "shop/cart: 50,000 bytes that nobody reads stand in 1 socket for 4 min, most of them from 10.0.0.8:5432 (db/postgres)"
+        "shop/cart: 50,000 bytes that the program does not read stand in 1 socket of pid 10 app for 4 min, most of them from "
+        "10.0.0.8:5432 (db/postgres)"
     )
     assert "deadlock" in some[4][0].remedy
 
@@ -38,6 +39,28 @@ def test_what_the_peer_does_not_take_is_said_so() -> None:
     (finding,) = found([(0, 90_000)] * 4)[0][-1]
     assert "90,000 bytes that the peer does not take" in finding.message
     assert " to 10.0.0.8:5432" in finding.message
+
+
+def test_what_is_unread_and_what_is_unsent_are_told_apart() -> None:
+    rows = (*PROCESSES, process(11, in_pod(POD_A), netns=7, command="java"))
+    peer = Peer("10.0.0.8", 5432, 1)
+    queues = (
+        Queueing(7, 1, 40_000, peer, 128_512, 0, (10,)),
+        Queueing(7, 2, 40_001, peer, 0, 3_782_144, (11,)),
+        Queueing(7, 3, 40_002, peer, 0, 20_000, (10,)),
+    )
+    history = History()
+    for turn in range(4):
+        usage = attribute(sample(rows, queueing=queues), NAMES)
+        assessment, history = assess(usage, history, Policy(), 1000.0 + 60 * turn)
+    (finding,) = (one for one in assessment.findings if one.rule == "SocketQueueStuck")
+    assert finding.message == (
+        "shop/cart: 3,802,144 bytes that the peer does not take stand in 2 sockets of pid 11 java and others for 3 min, "
+        "most of them to 10.0.0.8:5432 (db/postgres); 128,512 bytes that the program does not read stand in 1 socket of "
+        "pid 10 app for 3 min, most of them from 10.0.0.8:5432 (db/postgres)"
+    )
+    assert "keep-alive" in finding.remedy
+    assert "deadlock" in finding.remedy
 
 
 def test_a_queue_that_moves_is_no_finding() -> None:
