@@ -98,12 +98,15 @@ def keys(reading: Reading) -> str:
 def _of_user(reading: Reading, noun: str, call: str, error: str) -> str:
     about = "about " if reading.estimate else ""
     user = " ".join(reading.scope.split(" ")[:2])
-    next_one = f'the next {call} of this user fails with "{error}"'
+    left = max(0, reading.maximum - (reading.used or 0)) if isinstance(reading.maximum, int) else None
+    then = f"{about}{count(left)} {'is' if left == 1 else 'are'} left, then " if left else ""
+    who, fails = (call if left else f"the next {call}") + " of this user", "fails"
     if reading.affected:
         first = reading.affected[0]
-        others = " and others of this user fail" if len(reading.affected) > 1 else " fails"
-        next_one = f'{owner_name(first.owner, first.identity)}{others} next with "{error}"'
-    return f"{user} holds {about}{_share(reading)} {noun}{_use(reading)}; {next_one}"
+        who, fails = owner_name(first.owner, first.identity), "fails" if left else "fails next"
+        if len(reading.affected) > 1:
+            who, fails = f"{who} and others of this user", "fail" if left else "fail next"
+    return f'{user} holds {about}{_share(reading)} {noun}{_use(reading)}; {then}{who} {fails} with "{error}"'
 
 
 def pids(reading: Reading) -> str:

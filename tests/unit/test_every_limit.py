@@ -281,9 +281,22 @@ def test_who_holds_the_watches_and_who_fails_next() -> None:
     finding = only(judged(of_user("inotify-watches", 90, 100, holders=(BudgetHolding((10,), 90),))))
     assert takers(finding) == [("shop/cart-0", 90, None)]
     assert finding.message == (
-        "user 10001 holds about 90 of 100 inotify watches (90 %); logging/tail-x fails next with "
+        "user 10001 holds about 90 of 100 inotify watches (90 %); about 10 are left, then logging/tail-x fails with "
         '"no space left on device"'
     )
+
+
+def test_how_many_are_left_before_somebody_fails() -> None:
+    alone = of_user("inotify-instances", 122, 128, holders=(BudgetHolding((1,), 122),))
+    alone = replace(alone, processes=(process(1, uid=10001),))
+    (finding,) = (one for one in judged(alone).findings if one.limit == "inotify-instances")
+    assert (
+        '(95 %); about 6 are left, then inotify_init() of this user fails with "too many open files"' in finding.message
+    )
+    last = only(judged(of_user("inotify-instances", 127, 128)))
+    assert "; about 1 is left, then shop/cart-0 and others of this user fail with" in last.message
+    full = only(judged(of_user("inotify-instances", 128, 128)))
+    assert "; shop/cart-0 and others of this user fail next with" in full.message
 
 
 def test_a_user_of_whom_a_part_is_unknown_is_unknown() -> None:
