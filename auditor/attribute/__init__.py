@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.destinations import egress_by_destination, ports_by_destination
+from auditor.attribute.greatest import greatest_holders, greatest_of
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
 from auditor.attribute.sockets import netns_owners, sockets_by_owner
 from auditor.attribute.spaces import Spaces
@@ -105,11 +106,11 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
             )
             for netns in sample.netns
         ),
-        ports=tuple(ports_by_destination(sample, spaces)),
+        ports=tuple(ports_by_destination(sample, spaces, by_pid)),
         snat_ports=sample.snat_ports,
         egress=egress_by_destination(sample, owner_of, answers_for),
-        users=tuple(_user(budget, owner_of, owners) for budget in sample.budgets),
-        pools=tuple(_pool(pool, owner_of, answers_for) for pool in sample.pools),
+        users=tuple(_user(budget, owner_of, owners, by_pid) for budget in sample.budgets),
+        pools=tuple(_pool(pool, owner_of, answers_for, by_pid) for pool in sample.pools),
         listeners=None
         if sample.listeners is None
         else tuple(_listener(one, spaces, by_pid) for one in sample.listeners),
@@ -119,6 +120,8 @@ def attribute(sample: NodeSample, directory: Mapping[str, PodIdentity]) -> NodeU
         ),
         queueing=tuple(_queue(one, spaces, by_pid) for one in sample.queueing),
         task_limits=tuple(_task_limit(cgroup, sample.processes, owner_of) for cgroup in sample.cgroup_tasks),
+        most_threads=greatest_of({pid: one.threads or 0 for pid, one in by_pid.items()}, owner_of, by_pid),
+        most_fds=greatest_of({pid: one.fds or 0 for pid, one in by_pid.items()}, owner_of, by_pid),
         missing=sample.missing if sample.snat_ports else sample.missing | {"snat-ports"},
         gaps=(*sample.gaps, *_unnamed_pods(owners)),
     )
@@ -175,7 +178,12 @@ def _totals(sample: NodeSample, owners: tuple[OwnerUsage, ...], distinct: int | 
     )
 
 
-def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[OwnerUsage, ...]) -> UserUsage:
+def _user(
+    budget: UserBudget,
+    owner_of: Mapping[int, Owner],
+    owners: tuple[OwnerUsage, ...],
+    processes: Mapping[int, Process],
+) -> UserUsage:
     takers = _takers(budget.holders, owner_of)
     members = {usage.owner for usage in owners if budget.uid in usage.uids}
     return UserUsage(
@@ -187,14 +195,18 @@ def _user(budget: UserBudget, owner_of: Mapping[int, Owner], owners: tuple[Owner
         takers,
         frozenset(members | set(takers)),
         budget.scope,
+        greatest_holders(budget.holders, owner_of, processes),
     )
 
 
-def _pool(pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]) -> PoolUsage:
+def _pool(
+    pool: Pool, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner], processes: Mapping[int, Process]
+) -> PoolUsage:
     takers = Counter(_takers(pool.holders, owner_of))
     for inode, number in pool.by_netns.items():
         takers[answers_for.get(inode, HOST.owner)] += number
-    return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers)
+    greatest = greatest_holders(pool.holders, owner_of, processes)
+    return PoolUsage(pool.limit, pool.used, pool.maximum, pool.scope, pool.pressure, pool.estimate, takers, greatest)
 
 
 def _trackers(netns: Netns, addresses: Mapping[str, Owner]) -> Mapping[Owner, int]:

@@ -4,13 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from auditor.attribute.cgroup import HOST
+from auditor.attribute.greatest import greatest_of
 from auditor.attribute.spaces import Spaces
-from auditor.model import LEAST_OF_A_SAMPLE, EgressUsage, NodeSample, Owner, PortUsage, SocketGroup
+from auditor.model import LEAST_OF_A_SAMPLE, EgressUsage, NodeSample, Owner, PortUsage, Process, SocketGroup
 
 _DESTINATIONS_MAX = 5
 
 
-def ports_by_destination(sample: NodeSample, spaces: Spaces) -> Iterator[PortUsage]:
+def ports_by_destination(sample: NodeSample, spaces: Spaces, processes: Mapping[int, Process]) -> Iterator[PortUsage]:
     """Name who has connections to each destination, going by the peers of what each process holds.
 
     Of a sample one connection says too little: it may stand for one as well as for many.
@@ -24,11 +25,16 @@ def ports_by_destination(sample: NodeSample, spaces: Spaces) -> Iterator[PortUsa
     for use in sample.ports:
         takers: Counter[Owner] = Counter()
         looked_at: Counter[Owner] = Counter()
+        held: Counter[int] = Counter()
         for group in groups[use.netns] if use.address is not None else ():
             there = [one for one in group.peers if (one.address, one.port) == (use.address, use.port)]
-            for owner in {owner_of[pid] for pid in group.holders or () if pid in owner_of} if there else ():
-                takers[owner] += sum(one.count for one in there)
-                looked_at[owner] += sum(one.looked_at for one in there)
+            number, seen = sum(one.count for one in there), sum(one.looked_at for one in there)
+            holders = [pid for pid in group.holders or () if pid in owner_of] if there else []
+            for owner in {owner_of[pid] for pid in holders}:
+                takers[owner] += number
+                looked_at[owner] += seen
+            for pid in holders:
+                held[pid] += number
         estimated = frozenset(owner for owner, number in takers.items() if number != looked_at[owner])
         yield PortUsage(
             use,
@@ -40,6 +46,7 @@ def ports_by_destination(sample: NodeSample, spaces: Spaces) -> Iterator[PortUsa
                 if owner not in estimated or looked_at[owner] >= LEAST_OF_A_SAMPLE
             },
             estimated=estimated,
+            greatest=greatest_of(held, owner_of, processes),
         )
 
 

@@ -1,8 +1,9 @@
 """Who takes what of a pool, and what a reading is called: shared by all that read limits."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
-from auditor.model import Owner, OwnerKind, OwnerUsage, Reading, Share
+from auditor.model import Owner, OwnerKind, OwnerUsage, ProcessName, Reading, Share
 
 SHARES_MAX = 5
 
@@ -27,6 +28,7 @@ def greatest(
     unit: str | None = None,
     *,
     estimated: Callable[[OwnerUsage], bool] = lambda _: False,
+    processes: Mapping[Owner, ProcessName] = MappingProxyType({}),
 ) -> tuple[Share, ...]:
     """Return those who take most of something, the greatest first.
 
@@ -35,8 +37,13 @@ def greatest(
         figure: what each takes.
         unit: what the figure counts, if not the limit's own.
         estimated: whether it comes from a sample.
+        processes: who takes most in an owner whose name does not say it.
     """
-    shares = [Share(row.owner, row.identity, used, unit, estimated(row)) for row in rows if (used := figure(row))]
+    shares = [
+        Share(row.owner, row.identity, used, unit, estimated(row), processes.get(row.owner))
+        for row in rows
+        if (used := figure(row))
+    ]
     return tuple(sorted(shares, key=lambda share: (-(share.used or 0), share.owner))[:SHARES_MAX])
 
 

@@ -166,6 +166,7 @@ def _of_ports(one: PortUsage, rows: Mapping[Owner, OwnerUsage], names: Mapping[s
             lambda row: one.takers.get(row.owner),
             "connections",
             estimated=lambda row: row.owner in one.estimated,
+            processes=one.greatest,
         ),
         ports=use,
         peer=names.get(use.address or "", ""),

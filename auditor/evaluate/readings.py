@@ -72,7 +72,7 @@ def file_handles(usage: NodeUsage) -> Iterator[Reading]:
         scope="node",
         used=usage.facts.file_handles,
         maximum=usage.facts.file_max,
-        consumers=greatest(usage.owners, lambda row: row.descriptions),
+        consumers=greatest(usage.owners, lambda row: row.descriptions, processes=usage.most_fds),
         pods=of_pods(usage.owners, lambda row: row.descriptions),
         affected=tuple(Share(row.owner, row.identity) for row in unprivileged)[:SHARES_MAX],
     )
@@ -122,7 +122,13 @@ def pool(
     def read(usage: NodeUsage) -> Iterator[Reading]:
         for one in usage.pools:
             if one.limit == limit:
-                shares = greatest(usage.owners, lambda row, one=one: _taken(one, row), unit)  # type: ignore[misc]
+                processes = one.greatest if taken is None else {}
+                shares = greatest(
+                    usage.owners,
+                    lambda row, one=one: _taken(one, row),  # type: ignore[misc]
+                    unit,
+                    processes=processes,
+                )
                 pods = of_pods(usage.owners, partial(_held_of, one)) if one.takers else {}
                 yield _pool(one, shares, pods)
 
@@ -162,7 +168,7 @@ def per_user(
 
 def _of_user(user: UserUsage, owners: Iterable[OwnerUsage]) -> Reading:
     owners = tuple(owners)
-    consumers = greatest(owners, lambda row: user.takers.get(row.owner))
+    consumers = greatest(owners, lambda row: user.takers.get(row.owner), processes=user.greatest)
     first = consumers[0].owner if consumers else None
     return Reading(
         limit=user.pool,
@@ -188,7 +194,7 @@ def _tasks(limit: str, usage: NodeUsage, maximum: Limit) -> Iterator[Reading]:
         scope="node",
         used=usage.facts.tasks,
         maximum=maximum,
-        consumers=greatest(usage.owners, lambda row: row.threads),
+        consumers=greatest(usage.owners, lambda row: row.threads, processes=usage.most_threads),
         pods=of_pods(usage.owners, lambda row: row.threads),
     )
 

@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 from auditor.model.figures import Limit, percent
 from auditor.model.sample import Flows, PortUse
-from auditor.model.usage import Owner, PodIdentity, ProcessUse, Space
+from auditor.model.usage import Owner, PodIdentity, ProcessName, ProcessUse, Space
 
 
 class Severity(IntEnum):
@@ -30,6 +30,7 @@ class Share:
         used: `None` for one who takes nothing yet but will fail next.
         unit: what `used` counts where that is not what the limit counts (`bytes queued`); else `None`.
         estimate: `used` comes from a sample.
+        process: of the host or a unit, the one that takes most, where that is known.
     """
 
     owner: Owner
@@ -37,6 +38,7 @@ class Share:
     used: int | None = None
     unit: str | None = None
     estimate: bool = False
+    process: ProcessName | None = None
 
 
 @dataclass(frozen=True, slots=True)

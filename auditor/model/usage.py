@@ -207,6 +207,7 @@ class PortUsage:
         space: the namespace.
         owner: whom it is called after.
         takers: connections of each owner to that destination, as far as they are seen.
+        greatest: who has most of them, in the host and in each unit.
         estimated: those takers whose figure comes from a sample.
     """
 
@@ -215,6 +216,7 @@ class PortUsage:
     owner: Owner
     takers: Mapping[Owner, int] = field(default_factory=dict)
     estimated: frozenset[Owner] = frozenset()
+    greatest: Mapping[Owner, ProcessName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,11 @@ class EgressUsage:
 
 @dataclass(frozen=True, slots=True)
 class UserUsage:
-    """A per-user pool by owner. `takers`: what each owner refers to; `members`: owners who run as this user."""
+    """A per-user pool by owner.
+
+    `takers`: what each owner refers to; `members`: owners who run as this user; `greatest`: who refers to most, in the
+    host and in each unit.
+    """
 
     pool: str
     uid: int
@@ -244,6 +250,7 @@ class UserUsage:
     takers: Mapping[Owner, int] = field(default_factory=dict)
     members: frozenset[Owner] = frozenset()
     scope: str = ""
+    greatest: Mapping[Owner, ProcessName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +319,10 @@ class TaskLimit:
 
 @dataclass(frozen=True, slots=True)
 class PoolUsage:
-    """A pool of the whole node by owner. `takers`: what each is seen to hold of it."""
+    """A pool of the whole node by owner.
+
+    `takers`: what each is seen to hold of it; `greatest`: who holds most, in the host and in each unit.
+    """
 
     limit: str
     used: int | None
@@ -321,6 +331,7 @@ class PoolUsage:
     pressure: int | None = None
     estimate: bool = False
     takers: Mapping[Owner, int] = field(default_factory=dict)
+    greatest: Mapping[Owner, ProcessName] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +352,7 @@ class NodeTotals:
 class NodeUsage:
     """The facts of one moment, by owner. `gaps` holds the sample's and those found while naming owners.
 
+    `most_threads`, `most_fds`: which process has most, in the host and in each unit.
     `missing`: ids of limits this node does not have. `snat_ports`: what the NAT in front of it allows to one destination.
     """
 
@@ -358,5 +370,7 @@ class NodeUsage:
     dropping: tuple[DropUsage, ...] = ()
     queueing: tuple[QueueUsage, ...] = ()
     task_limits: tuple[TaskLimit, ...] = ()
+    most_threads: Mapping[Owner, ProcessName] = field(default_factory=dict)
+    most_fds: Mapping[Owner, ProcessName] = field(default_factory=dict)
     missing: frozenset[str] = frozenset()
     gaps: tuple[Gap, ...] = ()

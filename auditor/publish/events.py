@@ -93,6 +93,7 @@ def _takers(finding: Finding) -> str:
 
 def _taker(share: Share) -> str:
     name = owner_name(share.owner, share.identity)
+    name += f" (pid {share.process.pid} {share.process.command})" if share.process else ""
     return name if share.used is None else f"{name} {'about ' if share.estimate else ''}{counted(share.used)}"
 
 

@@ -52,6 +52,8 @@ def _subject(subject: Subject) -> shape.Subject:
 def _share(share: Share) -> shape.Share:
     return shape.Share(
         kind=share.owner.kind.value,
+        pid=share.process.pid if share.process else None,
+        command=bounded(clean(share.process.command), 64) if share.process else None,
         used=share.used,
         estimate=True if share.estimate else None,
         unit=share.unit,

@@ -195,6 +195,8 @@ class Share(_Shape):
     namespace: Name | None = Field(None, description="Pods.")
     name: Name | None = Field(None, description="Absent when only the uid is known.")
     uid: Name | None = Field(None, description="Pods.")
+    pid: Count | None = Field(None, description="Of the host or a unit: the process that takes most, where known.")
+    command: Annotated[str, Field(max_length=64)] | None = Field(None, description="Its comm, never the command line.")
     used: Count | None = Field(None, description="How much of the pool.")
     estimate: bool | None = Field(None, description="`used` comes from a sample.")
     unit: Name | None = Field(None, description="What `used` counts where the limit itself counts something else.")

@@ -187,6 +187,7 @@ def _entry(mark: Text, lines: Iterable[Text], console: Console) -> None:
 
 def _share(share: shape.Share) -> str:
     name = f"{share.namespace}/{share.name}" if share.namespace else share.name or share.uid or share.kind.lower()
+    name += f" (pid {share.pid} {share.command})" if share.pid is not None and share.command else ""
     about = "about" if share.estimate else ""
     figures = () if share.used is None else (about, count(share.used), share.unit or "")
     return clean(" ".join(filter(None, (name, *figures))))

@@ -168,7 +168,7 @@ def test_sockets_are_gone_through_once_however_many_destinations_are_asked_for()
     ]
     uses = [PortUse(netns, "tcp", 8, 10, "10.0.0.1", "10.9.9.9", port) for netns in (5, 6) for port in (443, 80)]
     seen = replace(sample([process(1, in_pod(POD_A))]), sockets=Passes(groups), ports=tuple(uses))
-    found = list(ports_by_destination(seen, Spaces.of((), {1: A}, {5: A, 6: B}, None)))
+    found = list(ports_by_destination(seen, Spaces.of((), {1: A}, {5: A, 6: B}, None), {}))
     assert [one.takers for one in found] == [{A: 5}, {}, {A: 6}, {}]
     assert Passes.number == 1
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from samples import CONTAINER, HOST_NETNS, POD_A, POD_B, POOLS, cgroup, in_pod, netns, process, sample
+from samples import CONTAINER, FACTS, HOST_NETNS, POD_A, POD_B, POOLS, cgroup, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
@@ -26,6 +26,7 @@ from auditor.model import (
     Pool,
     PortUse,
     Process,
+    ProcessName,
     Severity,
     SocketGroup,
     TcpState,
@@ -284,6 +285,31 @@ def test_who_holds_the_watches_and_who_fails_next() -> None:
         "user 10001 holds about 90 of 100 inotify watches (90 %); about 10 are left, then logging/tail-x fails with "
         '"no space left on device"'
     )
+
+
+def named(finding: Finding) -> list[tuple[OwnerKind, int | None, int | None]]:
+    return [(one.owner.kind, one.process.pid if one.process else None, one.used) for one in finding.consumers]
+
+
+def test_who_takes_most_is_named_where_the_owner_is_many_programs() -> None:
+    holders = (BudgetHolding((1,), 2), BudgetHolding((2,), 90), BudgetHolding((3,), 9), BudgetHolding((10,), 20))
+    budget = UserBudget("inotify-instances", 0, 121, 128, exact=True, holders=holders)
+    rows = [process(1), process(2, command="java"), process(3, SSHD), process(10, in_pod(POD_A))]
+    finding = only(judged(sample(rows, budgets=(budget,))))
+    assert named(finding) == [(OwnerKind.HOST, 2, 92), (OwnerKind.POD, None, 20), (OwnerKind.UNIT, 3, 9)]
+    assert finding.consumers[0].process == ProcessName(2, "java")
+    ptys = only(judged(sample(rows, pools=(*POOLS[2:], Pool("aio", 0, 9), Pool("ptys", 96, 100, holders=holders)))))
+    assert named(ptys)[0] == (OwnerKind.HOST, 2, 92)
+    peers = (Peer("10.9.0.1", 443, 45),)
+    held = [SocketGroup(HOST_NETNS, "tcp", TcpState.ESTABLISHED, (pid,), 45, peers=peers) for pid in (2, 3)]
+    use = PortUse(HOST_NETNS, "tcp", 90, 100, "10.0.0.7", "10.9.0.1", 443)
+    assert named(only(judged(sample(rows, held, ports=(use,))))) == [(OwnerKind.HOST, 2, 45), (OwnerKind.UNIT, 3, 45)]
+    facts = replace(FACTS, tasks=9000)
+    many = [process(1, threads=5), process(2, threads=8000), process(3, SSHD, threads=100)]
+    findings = judged(sample(many, facts=facts)).findings
+    assert [named(one)[:2] for one in findings] == [[(OwnerKind.HOST, 2, 8005), (OwnerKind.UNIT, 3, 100)]] * 2
+    files = only(judged(sample([process(1, fds=5), process(2, fds=900)], facts=replace(FACTS, file_handles=8000))))
+    assert named(files) == [(OwnerKind.HOST, 2, 905)]
 
 
 def test_how_many_are_left_before_somebody_fails() -> None:
