@@ -315,7 +315,13 @@ def _sysctl(setting: str, one: Reading | Drops) -> tuple[str, str]:
     if space.is_host if space else one.scope.split(" ")[0] == "host":
         return f"sysctl -w {setting}", "on the host"
     kind = owner.kind if owner else OwnerKind.HOST
-    where = f"in {_SPACES[kind]}" if kind in _SPACES else f"in network namespace {space.inode}" if space else "in it"
+    where = (
+        f"in {_SPACES[kind]}"
+        if kind in _SPACES
+        else f"in network namespace {space.inode}"
+        if space
+        else "in its network namespace"
+    )
     if kind is OwnerKind.CONTAINER:
         run = _RUNS.get(one.subject.runtime or "", "docker run or podman run")
         where = f"{where}, until it is made anew: {run} --sysctl then"

@@ -8,7 +8,7 @@ import pytest
 from samples import CONTAINER, FACTS, HOST_NETNS, POD_A, POD_B, POOLS, cgroup, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
-from auditor.evaluate import Policy, assess
+from auditor.evaluate import Policy, assess, remedies
 from auditor.model import (
     UNLIMITED,
     Assessment,
@@ -27,6 +27,7 @@ from auditor.model import (
     PortUse,
     Process,
     ProcessName,
+    Reading,
     Severity,
     SocketGroup,
     TcpState,
@@ -221,9 +222,23 @@ def test_a_setting_of_a_namespace_is_made_in_that_namespace(inside: list[Process
     ports = (PortUse(9, "tcp", 90, 100, "10.0.0.7", "10.9.0.1", 443),)
     spaces = (netns(HOST_NETNS), netns(9, time_wait_buckets=90))
     findings = judged(sample([process(1), *inside], ports=ports, netns=spaces), 2).findings
-    remedies = {one.rule: one.remedy for one in findings}
-    assert command.format('net.ipv4.ip_local_port_range="10240 65535"') in remedies["EphemeralPortsLow"]
-    assert command.format("net.ipv4.tcp_max_tw_buckets=16384") in remedies["TimeWaitHigh"]
+    says = {one.rule: one.remedy for one in findings}
+    assert command.format('net.ipv4.ip_local_port_range="10240 65535"') in says["EphemeralPortsLow"]
+    assert command.format("net.ipv4.tcp_max_tw_buckets=16384") in says["TimeWaitHigh"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "command"),
+    [
+        (
+            "netns 9 → 10.9.0.1:443",
+            "sysctl -w net.ipv4.tcp_max_tw_buckets=16384 (in its network namespace, by way of nsenter",
+        ),
+        ("host UDP", "sysctl -w net.ipv4.tcp_max_tw_buckets=16384 (on the host;"),
+    ],
+)
+def test_of_a_recording_only_the_scope_says_where_a_setting_is_made(scope: str, command: str) -> None:
+    assert command in remedies.time_wait(Reading("time-wait", scope, scope, 90, 100))
 
 
 def test_what_the_host_itself_lacks_is_set_on_the_host() -> None:
