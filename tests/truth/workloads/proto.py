@@ -40,7 +40,7 @@ def enter_pod(uid: str, container: str = "c" * 64) -> str:
     for parent, folder in zip([base, *folders], folders, strict=False):
         if base == "/sys/fs/cgroup":
             _write(f"{parent}/cgroup.subtree_control", "+pids")
-        os.mkdir(folder)
+        os.makedirs(folder, exist_ok=True)  # one of this pid may have been killed before it could clean up
 
     def leave() -> None:
         _write(f"{base}/cgroup.procs", str(os.getpid()))
