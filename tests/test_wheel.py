@@ -65,5 +65,5 @@ def test_installed_alone_it_audits_this_machine(wheel: Path, tmp_path: Path) -> 
         text=True,
         check=True,
     )
-    assert plugin.stdout.split() == ["top", ":6"]
+    assert plugin.stdout.split() == ["top", ":4"]
     assert sockaudit.with_name("kubectl-sockaudit").exists()

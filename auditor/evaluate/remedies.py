@@ -108,7 +108,7 @@ def epoll_watches(reading: Reading) -> str:
 def keys(reading: Reading) -> str:
     """kernel.keys.maxkeys or maxbytes; for root root_maxkeys and root_maxbytes."""
     what, least = ("maxbytes", 25_000) if reading.scope.endswith("bytes") else ("maxkeys", 1000)
-    root = "root_" if reading.key.split("/")[1] == "0" else ""
+    root = "root_" if reading.scope.split(" ")[:2] == ["user", "0"] else ""
     wanted = _doubled(reading.maximum, least)
     return (
         f"sysctl -w kernel.keys.{root}{what}={wanted} (takes effect at once, no restart); containers of one user share "
@@ -207,7 +207,7 @@ def neighbours(reading: Reading) -> str:
 
 def listen_backlog(reading: Reading) -> str:
     """The backlog of listen(), which net.core.somaxconn of that network namespace caps when it is called."""
-    if "/unix/" in reading.key:
+    if " unix:" in reading.scope:
         return "accept faster (more workers, no blocking call between two accepts), or a longer backlog in listen()"
     return _accept_faster(reading)
 

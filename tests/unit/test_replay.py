@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from auditor.evaluate import LIMITS
+
 SOCKAUDIT = (sys.executable, "-m", "auditor.cli", "replay")
 BEGAN = 1_790_000_000
 
@@ -79,6 +81,16 @@ def test_who_it_was_is_said_outside_of_pods_too(tmp_path: Path) -> None:
     assert kinds["process-fds", "host"] == kinds["listen-backlog", "host 10.0.0.1:80"] == "Host"
     assert kinds["time-wait", "host"] == "Node"
     assert kinds["process-fds", "cron.service"] == "Unit"
+
+
+@pytest.mark.parametrize("scope", ["node", "user 0", "user 1000 bytes", "host", "shop/cart app", "odd"])
+def test_every_limit_can_be_judged_from_a_recording(tmp_path: Path, scope: str) -> None:
+    limits = [{"name": row.id, "scope": scope, "used": 99, "limit": 100} for row in LIMITS]
+    path = tmp_path / "rec.jsonl"
+    path.write_text("".join(audit(turn, 10, limits=limits, pods=[]) + "\n" for turn in range(2)))
+    done = replay(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {line.split("  ")[3] for line in done.stdout.splitlines()} == {row.rule for row in LIMITS}
 
 
 def test_what_no_recording_holds_is_said_not_to_be_judged(leak: Path) -> None:
