@@ -161,7 +161,7 @@ def test_without_a_right_to_its_object_the_agent_says_so_and_is_not_ready(resour
         if verb == "create":
             kubectl("delete", "sockaudit", NODE)
         restart_agent_without_waiting()
-        eventually(lambda: complains("API: 403 Forbidden", f"cannot {verb} resource", resource), within=60)
+        eventually(lambda: complains("403 Forbidden", f"cannot {verb} resource", resource), within=60)
         agent = agent_pod()
         assert agent is not None
         assert not agent["status"]["containerStatuses"][0]["ready"]
