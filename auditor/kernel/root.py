@@ -198,8 +198,8 @@ class ProcRoot:
     def pids(self) -> list[int]:
         """List the processes (thread group leaders) of the tree, ascending."""
         with self.top() as top:
-            numbers = (int(name) for name in top.names(".") if name.isascii() and name.isdigit())
-            return sorted(pid for pid in numbers if 0 < pid <= MAXIMUM_PID)
+            numbers = [int(name) for name in top.names(".") if name.isdigit() and name.isascii()]
+        return sorted([pid for pid in numbers if 0 < pid <= MAXIMUM_PID])
 
 
 def in_initial_pid_namespace() -> bool:

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import islice
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from auditor.kernel.bpf.records import (
     Word,
     layout,
     makes,
+    packed,
 )
 from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind
@@ -45,6 +47,7 @@ _MAPS: Mapping[str, tuple[type[Record], type[Record]]] = {
     "tables": (Number, Number),
 }
 """Keys and values of those that a pass fills."""
+_AT_ONCE = 16  # pieces: the kernel's pass and what is made of it push each other out of the CPU's caches
 _FIRST: Callable[[Record], Any] = itemgetter(0)  # the one figure of a record that has no other
 
 
@@ -91,12 +94,13 @@ class Programs:
             egress: whether to count every connection that was begun to an address outside by its other end.
         """
         self._tell(epolls=epolls, egress=egress)
-        asked = [layout(Port).pack(*port) for port in ports]
-        self._object.update_all("ports", b"".join(asked), bytes(8 * len(asked)), len(asked))
+        asked = list(ports)
+        self._object.update_all("ports", packed(asked), bytes(8 * len(asked)), len(asked))
         found = Descriptors()
-        take = taker(found)
-        for piece in self._object.read("descriptors"):
-            take(piece)
+        take, pieces = taker(found), self._object.read("descriptors")
+        while some := list(islice(pieces, _AT_ONCE)):
+            for piece in some:
+                take(piece)
         found.strangers = self._drain("strangers", makes(Stranger), makes(StrangersOf))
         found.budgets = self._drain("budgets", _FIRST, makes(Charged))
         found.epoll_watches = self._drain("epolls", _FIRST, _FIRST)

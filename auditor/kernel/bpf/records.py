@@ -4,8 +4,9 @@
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
+from itertools import chain
 from typing import Annotated, NamedTuple, TypeVar, get_args, get_type_hints
 
 from auditor.kernel import outside
@@ -325,6 +326,14 @@ def layout(record: type[Record]) -> struct.Struct:
 def makes(record: type[R]) -> Callable[[Record], R]:
     """Return what makes a record of what its `layout` unpacked: `_make`, without a look at how many figures there are."""
     return partial(tuple.__new__, record)
+
+
+def packed(several: Sequence[Record]) -> bytes:
+    """Pack records of one kind, end to end."""
+    if not several:
+        return b""
+    one = layout(type(several[0])).format.removeprefix("=")
+    return struct.pack(f"={one * len(several)}", *chain.from_iterable(several))
 
 
 def figures(packed: bytes) -> tuple[int, ...]:

@@ -154,7 +154,9 @@ struct signal_struct {
 	int nr_threads;
 	struct rlimit rlim[16];
 } KERNEL_TYPE;
-struct files_struct;
+struct files_struct {
+	atomic_t count;
+} KERNEL_TYPE;
 struct css_set;
 struct task_struct {
 	int pid;
@@ -758,8 +760,18 @@ static __always_inline u32 goes_out(struct held *one, struct sock *sk)
 	return IPV6_IS_OUTSIDE(first);
 }
 
-// Whether another task has shown the same table.
+// Whether another task has shown the table of the one that is being shown.
 u32 counted_before;
+
+static __always_inline u32 shown_before(struct task_struct *task)
+{
+	struct files_struct *files = task->files;
+	u64 table = (u64)files, shown_by = task->pid;
+
+	if (!files || BPF_CORE_READ(files, count.counter) < 2)
+		return 0;
+	return bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
+}
 
 static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every)
 {
@@ -908,9 +920,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		if (namespaces)
 			current.netns = namespaces->net_ns->ns.inum;
 		__builtin_memset(recent, 0, sizeof(recent));
-		u64 table = (u64)task->files, shown_by = task->pid;
-
-		counted_before = bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
+		counted_before = shown_before(task);
 		summing = 1;
 	}
 	if (one.flags & SHARED)
