@@ -63,9 +63,8 @@ class Emulations:
     def _prepare(self) -> None:
         """Gather what the tests need beyond the standard library, and the project."""
         install = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--python-version", PYTHON]
-        subprocess.run(
-            [*install, "--target", self._folder / "site", "pytest", "pytest-timeout", "pydantic", "rich"], check=True
-        )
+        needed = ("pytest", "pytest-timeout", "pydantic", "pyyaml", "rich")
+        subprocess.run([*install, "--target", self._folder / "site", *needed], check=True)
         (self._folder / "project").mkdir()
         names = ["pyproject.toml", "auditor", "tests/truth"]
         subprocess.run(["cp", "--recursive", "--parents", *names, self._folder / "project"], cwd=PROJECT, check=True)

@@ -85,7 +85,9 @@ def test_an_endless_scan_that_is_stopped_ends_with_what_it_saw(
     tmp_path: Path, more: tuple[str, ...], code: int
 ) -> None:
     recorded.node(tmp_path)
-    command = [*SOCKAUDIT, "scan", "--count", "0", "--procfs", str(tmp_path), *more]
+    # A shell has what it runs in the background ignore the signal, and that is inherited.
+    as_in_front = ("env", "--default-signal=INT")
+    command = [*as_in_front, *SOCKAUDIT, "scan", "--count", "0", "--procfs", str(tmp_path), *more]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as scan:
         assert scan.stdout is not None
         assert scan.stderr is not None

@@ -770,7 +770,8 @@ static __always_inline u32 shown_before(struct task_struct *task)
 
 	if (!files || BPF_CORE_READ(files, count.counter) < 2)
 		return 0;
-	return bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
+	// Before Linux 6.4 the upper half of what is returned is not set.
+	return (int)bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
 }
 
 static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every)
