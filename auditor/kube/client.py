@@ -33,6 +33,8 @@ MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 
 _METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+# Of a list: the API answers 406 to one that is asked for as a single object.
+_METADATA_OF_ITEMS: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 _LONGEST_WAIT_SECONDS: Final = 5.0  # What a Retry-After may cost the caller, at most and once.
 _LARGEST_REPLY: Final = 32 << 20  # A node's pod list is about 1 MiB; what is larger is not for us.
 _LARGEST_LINE: Final = 8 << 20  # etcd holds no object above 1.5 MiB.
@@ -119,7 +121,7 @@ class Client:
         return urlsplit(str(self._connection.configuration.host)).netloc
 
     def get(self, path: str, params: Mapping[str, str] | None = None, *, metadata_only: bool = False) -> Json:
-        """Read one document or list.
+        """Read one document, or a list. `metadata_only` asks for the items of a list without spec and status.
 
         Raises:
             ApiError: as every verb here.
@@ -194,7 +196,7 @@ class Client:
         url = path + ("?" + urlencode(params) if params else "")
         payload = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         headers = {
-            "Accept": _METADATA_ONLY if metadata_only else "application/json",
+            "Accept": _accept(method) if metadata_only else "application/json",
             "User-Agent": f"sockaudit/{__version__}",
         }
         if self._access.impersonate is not None:
@@ -260,6 +262,10 @@ def _connect(load: Callable[[], Any]) -> _Connection:
         return _Connection(configuration, RESTClientObject(configuration).pool_manager)
     except (ConfigException, OSError, ValueError, yaml.YAMLError) as error:
         raise ApiError(None, "NoConfig", f"no usable cluster configuration: {_one_line(error)}") from None
+
+
+def _accept(method: str) -> str:
+    return _METADATA_OF_ITEMS if method == "GET" else _METADATA_ONLY
 
 
 def _credentials(configuration: Any) -> dict[str, str]:  # noqa: ANN401

@@ -82,8 +82,8 @@ def _standard(tools: Tools, load: Load, rounds: int) -> dict[str, Figure]:
         )
         found = {"C on procfs, each descriptor read (`floor.c -r`)": floor}
         found["C on procfs, counts and sockets only (`floor.c`)"] = tools.floor_in_c()
-        found["the same iterators driven from C"] = iterators
-        found["**SockAudit, BPF: the sweep**"] = bpf
+        found[page.ITERATORS] = iterators
+        found[page.SWEEP] = bpf
         found["SockAudit, BPF: sweep, owners, rules, JSON"] = Figure(
             (bpf.facts or {})["whole"], bpf.mebibytes, bpf.facts
         )

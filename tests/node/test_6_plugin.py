@@ -28,9 +28,13 @@ def test_top_and_explain_show_the_pod_and_the_report_counts_the_node() -> None:
         assert text.startswith(f"shop/fds on {NODE}\n")
         assert "worst process: " in text
         assert NODE in kubectl("sockaudit", "top", "nodes")
+        kubectl("label", "pod", "fds", "-n", "shop", "tier=front")
+        assert "fds" in kubectl("sockaudit", "top", "pods", "-n", "shop", "-l", "tier=front")
+        assert "fds" not in kubectl("sockaudit", "top", "pods", "-n", "shop", "-l", "tier=back")
         assert "LIMIT" in kubectl("sockaudit", "explain", f"node/{NODE}")
         found = json.loads(kubectl("sockaudit", "report", "-o", "json"))
-        assert (found["nodes"]["total"], found["nodes"]["missing"]) == (1, [])
+        assert (found["nodes"]["total"], found["nodes"]["missing"], found["nodes"]["notes"]) == (1, [], [])
+        assert found["nodes"]["refused"] == []
         (pool,) = found["pools"]
         assert pool["podsUntilLimit"] is not None
         assert pool["endsFirst"]

@@ -140,6 +140,8 @@ class FakeApi:
                 return
         if self.token is not None and token != self.token:
             _reply(handler, 401, refusal(401, "Unauthorized"))
+        elif request.method == "GET" and "as=PartialObjectMetadata;" in handler.headers.get("Accept", ""):
+            _reply(handler, 406, refusal(406, "NotAcceptable"))  # as the real one does with lists
         elif request.query.get("watch"):
             self._watch(handler)
         else:
