@@ -27,7 +27,7 @@ __all__ = ["UnprovenError", "sweep"]
 
 _TOLERANCE = 8  # descriptors of this process that other threads may open or close during a pass
 _DUMP_SHARE = 0.1  # of the budget
-_PATIENCE_SECONDS = 120.0  # for which a dump whose counters did not move is as good as a new one
+_PATIENCE_SECONDS = 120.0  # for which a dump whose counters did not move, or what had nothing to tell, is not read anew
 
 
 class UnprovenError(Exception):
@@ -166,8 +166,8 @@ def _asked(seen: Descriptors) -> frozenset[Port]:
 
 
 def _prove(table: Table, seen: Descriptors, expected: int) -> None:
-    own = table.tasks_of(os.getpid())
-    counted = sum(one.fds for one in seen.sums if one.pid in own)
+    own = table.task_of(os.getpid())
+    counted = sum(one.fds for one in seen.sums if one.pid == own)
     if abs(counted - expected) > _TOLERANCE:
         raise UnprovenError(f"it shows {counted} of this process's {expected} descriptors")
     lost = sum(one.lost for one in seen.sums)

@@ -56,8 +56,8 @@ class Table:
         return [self.by_pid[pid] for pid in sorted(self.by_pid)]
 
     def enter(self, found: Iterable[Task]) -> None:
-        """Take over who there is. May be called again with those that began since."""
-        new = [task for task in self._answering(found) if task.pid not in self._tasks]
+        """Take over who there is. May be called again: with those that began since, and threads that outlive their leader."""
+        new = [task for task in self._answering(found) if not self._is_known(task)]
         # Those that are ending come last: others of the same cgroups show where they are.
         for task in sorted(new, key=_is_ending):
             if task.flags & records.KTHREAD:
@@ -66,7 +66,7 @@ class Table:
             row = _row(task)
             self._place(row, task)
             self._learn(task)
-            self._tasks[task.pid] = task
+            self._tasks[task.number] = task
             self.by_pid[row.pid] = row
 
     def count(self, seen: Descriptors) -> None:
@@ -89,13 +89,18 @@ class Table:
             row.kinds = _kinds(counted.kinds) if counted else {}
         self.losses.vanished += len(sums.keys() - self._shown)
 
-    def tasks_of(self, pid: int) -> set[int]:
-        """Return the tasks that show the descriptors of a process."""
-        return {task.pid for task in self._tasks.values() if task.number == pid}
+    def task_of(self, pid: int) -> int | None:
+        """Return the task that answers for a process; `None` where none does."""
+        task = self._tasks.get(pid)
+        return task.pid if task else None
 
     def has_all_of(self, seen: Descriptors) -> bool:
         """Whether every task that showed descriptors is known."""
         return all(one.pid in self._shown for one in seen.sums)
+
+    def _is_known(self, task: Task) -> bool:
+        known = self._tasks.get(task.number)
+        return known is not None and (known.pid, known.start) == (task.pid, task.start)
 
     def _learn(self, task: Task) -> None:
         """Take over what it says of its network namespace."""
