@@ -20,7 +20,10 @@ MAXIMUM_BYTES = 4 << 20
 """No kernel file that is read here comes near this size; a recorded tree may hold anything."""
 
 _CHUNK_BYTES = 16384
-_MAYBE_MORE_BYTES = 2048  # seq files end a read early only near a full page
+_FIRST_BYTES = (
+    2047  # seq files end a read early only near a full page, and a sysctl clears as much memory as is asked for
+)
+_LIST_BYTES = 1 << 18  # more than every other port, as text
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a recorded tree may hold a FIFO, which must not block
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
 
@@ -60,20 +63,23 @@ class ProcDirectory:
             os.close(self._fd)
             self._fd = -1
 
-    def read(self, name: str, *, records: bool = False) -> bytes:
+    def read(self, name: str, *, records: bool = False, in_one: bool = False) -> bytes:
         """Return the whole content of a file, at most `MAXIMUM_BYTES`.
 
         Args:
             name: relative to the directory.
             records: a file of records of any length, which the kernel may hand out in pieces of any length. Others
                 come in one piece unless they are long, which spares a read.
+            in_one: a list that the kernel cuts where the read ends, and does not go on with. It is read again if it is long.
         """
         try:
             fd = os.open(name, _FILE, dir_fd=self._fd)
             try:
-                data = os.read(fd, _CHUNK_BYTES)
-                if len(data) < _MAYBE_MORE_BYTES and not records:
+                data = os.read(fd, _CHUNK_BYTES if records else _FIRST_BYTES)
+                if len(data) < _FIRST_BYTES and not records:
                     return data
+                if in_one:
+                    return os.pread(fd, _LIST_BYTES, 0)
                 chunks = [data]
                 total = len(data)
                 while data and total < MAXIMUM_BYTES:

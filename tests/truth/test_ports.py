@@ -10,6 +10,7 @@ from truth.starting import Start
 
 from auditor.model import Reading, Severity
 
+MANY_RESERVED = ",".join(map(str, range(20001, 30001, 2))) + ",40010-40019"
 IP_LOCAL_PORT_RANGE = 51  # include/uapi/linux/in.h
 
 
@@ -26,6 +27,7 @@ def worst(uid: str) -> Reading:
         ("plain", 0, "", 85, 100),
         ("plain6", 0, "", 85, 100),
         ("plain", 0, "40010-40019,40099,50000-50005", 76, 89),
+        pytest.param("plain", 0, MANY_RESERVED, 77, 90, id="30 KB of reserved ports"),
         ("listening", 0, "", 84, 100),
         ("bound", 0, "", 85, 100),
         ("waiting", 0, "", 85, 100),

@@ -61,7 +61,7 @@ class PortRange:
 def read(top: ProcDirectory) -> PortRange:
     """Read what holds in the calling thread's namespace."""
     low, high = parse_range(top.read(f"sys/{RANGE}"))
-    reserved = parse_ports(top.read(f"sys/{_RESERVED}"), low, high)
+    reserved = parse_ports(top.read(f"sys/{_RESERVED}", in_one=True), low, high)
     return PortRange(low, high, reserved, _number(top, _REUSE) if _number(top, _TIMESTAMPS) else 0)
 
 
