@@ -168,6 +168,8 @@ def _heir(dead: Row, rows: Iterable[Row]) -> Sequence[Row]:
 
 
 def _listing(root: ProcRoot, row: Row) -> fd.Listing:
+    if row.netns_refused:  # the kernel asks for the same right before it shows where a descriptor leads
+        raise Denied(f"{root.path}/{row.pid}/{row.task}fd")
     with root.process(row.pid) as process:
         if root.live and stat.read(process).start != row.start:
             raise Gone(f"{row.pid}: the pid was given to another process")

@@ -18,7 +18,7 @@ from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
 from auditor.sweep.inside import Conntrack, Dump, Seen, conntrack_of, reaches, reaches_udp, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
-from auditor.sweep.memory import Memory, Sockets, Spare, TcpDump, stale
+from auditor.sweep.memory import Memory, MountNamespace, Sockets, Spare, TcpDump, stale
 from auditor.sweep.neighbours import look_closer
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
@@ -155,7 +155,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
     }
     daemons = members.get(host or own or 0, ())
-    pinned = {inode: paths for inode, paths in _pinned(root, daemons).items() if inode not in members}
+    pinned = {inode: paths for inode, paths in _pinned(root, daemons, spare).items() if inode not in members}
 
     ranges = _ranges(seen, spare.memory)
     prints = _remainders(seen, counters, ranges) if seen else _prints(members, counters, holdings)
@@ -369,7 +369,7 @@ def _from_outside(
     return counters, tracked
 
 
-def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:
+def _pinned(root: ProcRoot, rows: Iterable[Row], spare: Spare) -> dict[int, list[str]]:
     """Find the namespaces that a mount keeps alive, and the paths that may lead to them.
 
     Each mount namespace is read once, through the first of its processes. Where a process's root is out of reach, the
@@ -378,9 +378,11 @@ def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:
     Args:
         root: the tree.
         rows: processes that may have such mounts: container runtimes and their like, in the host's network namespace.
+        spare: which mount namespaces had none so recently that they are not asked again.
     """
     found: defaultdict[int, list[str]] = defaultdict(list)
-    seen: set[int | str | None] = set()
+    resting = spare.resting(spare.memory.without_pins, spare.memory.without_pins)
+    seen: set[MountNamespace] = set(resting)
     for row in rows:
         if row.mounts in seen:
             continue
@@ -390,10 +392,14 @@ def _pinned(root: ProcRoot, rows: Iterable[Row]) -> dict[int, list[str]]:
                 if namespace in seen:
                     continue
                 seen.add(namespace)
-                for inode, path in mountinfo.read_namespaces(process).items():
-                    found[inode] += [f"{root.path}/{row.pid}/root{path}", path]
+                pins = mountinfo.read_namespaces(process)
         except KernelError:
             continue
+        for inode, path in pins.items():
+            found[inode] += [f"{root.path}/{row.pid}/root{path}", path]
+        if not pins:
+            resting[namespace] = time.monotonic()
+    spare.memory.without_pins = resting
     return found
 
 

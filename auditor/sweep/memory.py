@@ -6,15 +6,16 @@ far as the CPU budget allows, the oldest first. The rest is taken from here, and
 
 import time
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from auditor.kernel.bpf.records import Port
+from auditor.kernel.bpf.records import PortKey, Task
 from auditor.kernel.diag import InetRow
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.model import Flows, Gap, PortUse, SocketGroup
+from auditor.sweep.processes import Row
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -23,7 +24,7 @@ _LEAST_SHARE = 0.1  # of the unchanged namespaces are listed anew whatever the b
 
 _REST = 200  # times what a dump cost, so that one namespace takes half a percent of a core at most
 
-K = TypeVar("K", int, str)
+K = TypeVar("K", bound=Hashable)
 
 End = tuple[int, bytes]
 """Port, and address in network order."""
@@ -122,12 +123,33 @@ Watcher = tuple[int, int, int]
 """An inotify or epoll instance: a process that holds it, when that began, and by which descriptor."""
 
 
-class Place(NamedTuple):
-    """Where the processes of one css_set are, and through which one that was read: its pid, and when it began."""
+MountNamespace = int | str | None
+"""Its inode, or its name; `None` for all that refuse to be named."""
 
-    number: int
-    start: int
-    cgroups: tuple[tuple[str, str], ...]
+
+class CgroupMount(NamedTuple):
+    """Where cgroups are mounted.
+
+    Attributes:
+        pid: who has them mounted there.
+        point: seen from its root.
+        top: which cgroup is on top there.
+        device: of the file system.
+        at: when this was looked for, in seconds of the monotonic clock.
+    """
+
+    pid: int
+    point: str
+    top: str
+    device: int
+    at: float
+
+
+class Entry(NamedTuple):
+    """A process as BPF shows it: the task that answers for it, and what was made of that."""
+
+    task: Task
+    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +174,14 @@ class Memory:
     Attributes:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
-        places: cgroups by css_set, which a process that is still in it read.
+        entries: processes by id.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         tracks: whether connections are tracked at all.
         tracking: namespaces that track many of them.
         untracked: namespaces that tracked none when they were asked, and when that was. There is no packet filter that
             would, and it comes with a pod, not with time.
+        without_pins: mount namespaces whose mounts kept no network namespace alive when they were asked, and when that was.
+        cgroup_mount: through which limits of cgroups were read.
         unlimited: cgroups that may have any number of tasks, and when they said so.
         flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
@@ -167,14 +191,16 @@ class Memory:
     _tables: dict[int, _Table] = field(default_factory=dict)
     _namespaces: dict[int, _Namespace] = field(default_factory=dict)
     _links: int = 0
-    ports: frozenset[Port] | None = None
+    ports: frozenset[PortKey] | None = None
     epolls: bool = False
-    places: Mapping[int, Place] = field(default_factory=dict)
+    entries: Mapping[int, Entry] = field(default_factory=dict)
     unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
     flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
     tracks: bool = False
     tracking: frozenset[int] = frozenset()
     untracked: Mapping[int, float] = field(default_factory=dict)
+    without_pins: Mapping[MountNamespace, float] = field(default_factory=dict)
+    cgroup_mount: CgroupMount | None = None
     unlimited: Mapping[str, float] = field(default_factory=dict)
     ranges: dict[int, PortRange] = field(default_factory=dict)
     watching: Mapping[tuple[bytes, int], Watches] = field(default_factory=dict)
@@ -263,6 +289,10 @@ class Spare:
     seconds: float | None
     patience: float = 0.0
     egress: bool = False
+
+    def rests(self, at: float) -> bool:
+        """Whether what was asked then need not be asked again."""
+        return self.seconds is not None and time.monotonic() - at < self.patience
 
     def resting(self, known: Mapping[K, float], among: Iterable[K]) -> dict[K, float]:
         """Choose what had nothing to tell so recently that it need not be asked again, with when that was.

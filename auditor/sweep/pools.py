@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 from auditor.kernel.errors import Absent, Denied, KernelError, Malformed
 from auditor.kernel.procfs import maps, net_stat, sockstat, sysctl
+from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import BudgetHolding, Gap, Pool, percent
 from auditor.sweep.budget import Budget
@@ -62,25 +63,24 @@ def _ptys(top: ProcDirectory) -> Pool:
     return Pool("ptys", sysctl.read_number(top, "kernel/pty/nr"), max(0, maximum - reserve))
 
 
-def _orphans(top: ProcDirectory, task: str) -> Pool:
+def _orphans(top: ProcDirectory, counters: Sockstat) -> Pool:
     """`orphan` of sockstat, which every namespace shows of all."""
-    used = sockstat.read(top, task).orphans
-    return Pool("orphans", used, sysctl.read_number(top, "net/ipv4/tcp_max_orphans"))
+    return Pool("orphans", counters.orphans, sysctl.read_number(top, "net/ipv4/tcp_max_orphans"))
 
 
-def _tcp_memory(top: ProcDirectory, task: str) -> Pool:
+def _tcp_memory(top: ProcDirectory, counters: Sockstat) -> Pool:
     """`mem` of sockstat, in pages, against the third of tcp_mem; from the second on the kernel saves memory."""
     _, pressure, maximum = sysctl.read_numbers(top, "net/ipv4/tcp_mem", 3)
-    return Pool("tcp-memory", sockstat.read(top, task).tcp_pages, maximum, pressure=pressure)
+    return Pool("tcp-memory", counters.tcp_pages, maximum, pressure=pressure)
 
 
-def _udp_memory(top: ProcDirectory, task: str) -> Pool:
+def _udp_memory(top: ProcDirectory, counters: Sockstat) -> Pool:
     """The same of UDP."""
     _, pressure, maximum = sysctl.read_numbers(top, "net/ipv4/udp_mem", 3)
-    return Pool("udp-memory", sockstat.read(top, task).udp_pages, maximum, pressure=pressure)
+    return Pool("udp-memory", counters.udp_pages, maximum, pressure=pressure)
 
 
-def _neighbours(top: ProcDirectory, task: str, *, table: str) -> Pool:
+def _neighbours(table: str, task: str, top: ProcDirectory) -> Pool:
     """Entries of the table against its gc_thresh3. Those that the garbage collector leaves alone are in it: too many."""
     family, scope = ("ipv4", "IPv4") if table == net_stat.IPV4 else ("ipv6", "IPv6")
     used = net_stat.read_entries(top, table, task)
@@ -89,24 +89,31 @@ def _neighbours(top: ProcDirectory, task: str, *, table: str) -> Pool:
     )
 
 
-_NETWORK: tuple[tuple[str, str, Callable[[ProcDirectory, str], Pool]], ...] = (
+_OF_SOCKETS: tuple[tuple[str, str, Callable[[ProcDirectory, Sockstat], Pool]], ...] = (
     ("orphans", "net/ipv4/tcp_max_orphans", _orphans),
     ("tcp-memory", "net/ipv4/tcp_mem", _tcp_memory),
     ("udp-memory", "net/ipv4/udp_mem", _udp_memory),
-    ("neighbours", "net/stat/arp_cache", partial(_neighbours, table=net_stat.IPV4)),
-    ("neighbours", "net/stat/ndisc_cache", partial(_neighbours, table=net_stat.IPV6)),
 )
-NETWORK = tuple(dict.fromkeys(limit for limit, _, _ in _NETWORK))
+NETWORK = (*(limit for limit, _, _ in _OF_SOCKETS), "neighbours")
 """Ids of the limits whose files are the initial network namespace's alone."""
 
 
 def network(task: str) -> list[Source]:
     """Return the sources that are read in the host's network namespace, whose /proc/net is below `task`."""
-    return [Source(limit, file, partial(_through, read, task)) for limit, file, read in _NETWORK]
+    counters = cache(partial(sockstat.read, task=task))  # several pools are in the one file
+    return [
+        *(Source(limit, file, partial(_counted, read, counters)) for limit, file, read in _OF_SOCKETS),
+        *(
+            Source("neighbours", f"net/stat/{table}", partial(_neighbours, table, task))
+            for table in (net_stat.IPV4, net_stat.IPV6)
+        ),
+    ]
 
 
-def _through(read: Callable[[ProcDirectory, str], Pool], task: str, top: ProcDirectory) -> Pool:
-    return read(top, task)
+def _counted(
+    read: Callable[[ProcDirectory, Sockstat], Pool], counters: Callable[[ProcDirectory], Sockstat], top: ProcDirectory
+) -> Pool:
+    return read(top, counters(top))
 
 
 NODE = (Source("aio", "fs/aio-nr", _aio), Source("ptys", "kernel/pty", _ptys))

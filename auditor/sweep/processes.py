@@ -49,6 +49,11 @@ class Row:
         """Whether its descriptor table is counted here."""
         return self.table_pid == self.pid
 
+    def begin_anew(self) -> None:
+        """Forget what was counted, and keep who it is."""
+        self.fds = self.kinds = self.private_descriptions = None
+        self.table_pid = self.pid
+
     def process(self) -> Process:
         """Return the row as a fact."""
         return Process(

@@ -11,7 +11,7 @@ from auditor.kernel.procfs import cgroupfs, mountinfo
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import UNLIMITED, CgroupTasks, Gap, Limit, cgroup_path
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Spare
+from auditor.sweep.memory import CgroupMount, Spare
 from auditor.sweep.processes import Row
 
 T = TypeVar("T")
@@ -35,13 +35,16 @@ def take(
     paths = {path for row in rows if not row.kernel_thread and (path := cgroup_path(row.cgroups, CONTROLLER))}
     if not paths - {"/"}:
         return (), []
-    for pid in (1, os.getpid()) if root.own_pids else (1,):
+    before = spare.memory.cgroup_mount
+    known = before if before and spare.rests(before.at) else None
+    for pid in ([known.pid] if known else []) + ([1, os.getpid()] if root.own_pids else [1]):
         try:
             with root.process(pid) as process:
-                point, top = _mount(process)
-                found, unreachable = _Reader(process, point, top, losses, root.live, spare).take(paths)
+                mount = known if known and _is_there(known, pid, process) else _mount(pid, process)
+                found, unreachable = _Reader(process, mount.point, mount.top, losses, root.live, spare).take(paths)
         except KernelError:
             continue
+        spare.memory.cgroup_mount = mount
         return found, [_gap("lie outside of the mounted tree", unreachable)] if unreachable else []
     return (), [_gap("are mounted nowhere that can be reached", len(paths))]
 
@@ -51,7 +54,12 @@ def _gap(why: str, count: int) -> Gap:
     return Gap("cgroup-tasks", detail, count, frozenset({"pids"}))
 
 
-def _mount(process: ProcDirectory) -> tuple[str, str]:
+def _is_there(mount: CgroupMount, pid: int, process: ProcDirectory) -> bool:
+    """Whether it is this process's, and there still. The list of mounts, which may be very long, is not read for that."""
+    return mount.pid == pid and process.stat(f"root{mount.point}").st_dev == mount.device
+
+
+def _mount(pid: int, process: ProcDirectory) -> CgroupMount:
     """Return where the controller's hierarchy is mounted, and which of its cgroups is on top there.
 
     A container has its own cgroup on top; one that was given the host's tree besides sees more there.
@@ -63,8 +71,8 @@ def _mount(process: ProcDirectory) -> tuple[str, str]:
     mount = min(fitting, key=lambda one: len(one.top))
     if "\0" in mount.point:
         raise Malformed("mountinfo")
-    process.stat(f"root{mount.point}")
-    return mount.point, mount.top.rstrip("/")
+    device = process.stat(f"root{mount.point}").st_dev
+    return CgroupMount(pid, mount.point, mount.top.rstrip("/"), device, time.monotonic())
 
 
 @dataclass(frozen=True, slots=True)

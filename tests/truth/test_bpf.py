@@ -5,6 +5,7 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -184,8 +185,8 @@ def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(start: Start, m
 
     def peers() -> Counter[int]:
         found = Counter[int]()
-        for one, number in loaded.descriptors().peers.items():
-            found[one.state] += number if one.pid == truth["pid"] else 0
+        for (pid, state, *_), number in loaded.descriptors().peers:
+            found[state] += number if pid == truth["pid"] else 0
         return found
 
     before = peers()
@@ -234,7 +235,7 @@ def test_every_fault_is_one_reason_and_procfs_takes_over(
         def short(*arguments: object, **options: object) -> object:
             seen = complete(*arguments, **options)  # type: ignore[arg-type]
             own = {one.pid for one in loaded.tasks() if one.number == os.getpid()}
-            seen.sums = [one._replace(**sums) if one.pid in own else one for one in seen.sums]
+            seen.sums |= {pid: replace(seen.sums[pid], **sums) for pid in own}
             return seen
 
         monkeypatch.setattr(loaded, "descriptors", short)

@@ -6,6 +6,7 @@ What is machine-wide is filled, never lowered, and given back when the workload 
 import os
 import shutil
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -81,7 +82,10 @@ def test_socket_memory_and_orphans(start: Start, uid: str) -> None:
 def test_neighbours(start: Start, uid: str) -> None:
     if shutil.which("ip") is None:
         left_to_emulation("no ip(8) here")
-    assert not findings(audit()[1], "neighbours")
+    deadline = time.monotonic() + 20  # the kernel takes the namespaces of tests before apart at its leisure
+    while findings(audit()[1], "neighbours"):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
     limit = sysctl("net/ipv4/neigh/default/gc_thresh3")
     if limit > 4096:
         left_to_emulation("too many entries to make")

@@ -3,22 +3,32 @@
 import struct
 from array import array
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.kernel.bpf import records
-from auditor.kernel.bpf.records import Charged, Held, Named, OwnRange, PeerOf, Port, Stranger, StrangersOf, Sums, layout
+from auditor.kernel.bpf.records import (
+    Charged,
+    Held,
+    Named,
+    OwnRange,
+    PeerKey,
+    PortKey,
+    Stranger,
+    StrangersOf,
+    Sums,
+    layout,
+    makes,
+)
 from auditor.kernel.bpf.sharing import Sharing
 from auditor.model import Kind
 
-_HEAD = struct.Struct("=IIQ16xBBBx")  # tag, pid, file, kind, flags and socket of a `Held`; every record is as long
-_SUMS, _HELD = records.CONSTANTS["SUMS"], records.CONSTANTS["HELD"]
+_HEAD = struct.Struct("=IIQ")  # of every record: tag, pid, and the number of a `Several` or the file of a `Held`
+_FILES = tuple(struct.Struct(f"={number}Q") for number in range(records.SEVERAL_MAX + 1))
+_SUMS, _HELD, _SEVERAL = (records.CONSTANTS[name] for name in ("SUMS", "HELD", "SEVERAL"))
 _SOCKET = records.KINDS.index(Kind.SOCKET)
-# What is shared, and no more matters of it than by whom: there are many.
-_ALONE = frozenset(
-    number for number, kind in enumerate(records.KINDS) if kind not in (Kind.SOCKET, Kind.INOTIFY, Kind.EPOLL)
-)
-_ALONE_SOCKETS = frozenset(sort for sort, name in records.SOCKETS.items() if name not in ("tcp", "udp"))
+# Of shared sockets of these sorts, too, no more matters than by whom.
+_ALONE = frozenset(sort for sort, name in records.SOCKETS.items() if name not in ("tcp", "udp"))
 
 
 @dataclass(slots=True)
@@ -39,56 +49,54 @@ class Descriptors:
         ranges: of ephemeral ports that single sockets have.
     """
 
-    sums: list[Sums] = field(default_factory=list)
+    sums: dict[int, Sums] = field(default_factory=dict)
     held: list[Held] = field(default_factory=list)
     shared_sockets: defaultdict[int, "array[int]"] = field(default_factory=lambda: defaultdict(lambda: array("Q")))
     sharing: Sharing = field(default_factory=Sharing)
-    strangers: dict[Stranger, StrangersOf] = field(default_factory=dict)
+    strangers: list[tuple[Stranger, StrangersOf]] = field(default_factory=list)
     budgets: dict[int, Charged] = field(default_factory=dict)
     epoll_watches: dict[int, int] = field(default_factory=dict)
-    connections: dict[Port, int] = field(default_factory=dict)
-    peers: dict[PeerOf, int] = field(default_factory=dict)
+    connections: dict[PortKey, int] = field(default_factory=dict)
+    peers: list[tuple[PeerKey, int]] = field(default_factory=list)
     names: dict[int, bytes] = field(default_factory=dict)
     ranges: list[OwnRange] = field(default_factory=list)
 
 
-def taker(found: Descriptors) -> Callable[[bytes], None]:
+def taker(found: Descriptors, before: Mapping[bytes, Sums], now: dict[bytes, Sums]) -> Callable[[bytes], None]:
     """Return what takes over one piece after the other of what the iterator writes.
 
-    Of shared descriptions there may be a million, each held by hundreds: the loop calls nothing that it can do itself.
+    Args:
+        found: what is filled in.
+        before: sums by what they said at the last pass: those that say the same are the same objects.
+        now: the same of this pass; what is filled in.
     """
     held, sums, named = layout(Held), layout(Sums), layout(Named)
-    head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack_from
-    held_size, sums_size = held.size, sums.size
-    add_held, add_sums, make = found.held.append, found.sums.append, tuple.__new__
-    group_of, joined, members = found.sharing.group_of, found.sharing.joined, found.sharing.members
-    group_before = group_of.get
+    head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack
+    make, head_size, held_size, sums_size = makes(Held), _HEAD.size, held.size, sums.size
+    sums_of = found.sums
+    known, join = found.sharing.group_of, found.sharing.join
 
     def take(piece: bytes) -> None:
         offset, end = 0, len(piece)
         while offset < end:
-            tag, task, file, kind, flags, sort = head(piece, offset)
-            if tag == _HELD:
-                group = group_before(file)
-                if group is None:
-                    group = 0
-                    if flags != records.SHARED or kind not in _ALONE:
-                        if flags == records.SHARED and kind == _SOCKET and sort in _ALONE_SOCKETS:
-                            found.shared_sockets[sort].append(file)
-                        else:
-                            add_held(make(Held, read_held(piece, offset)))
-                offset += held_size
-                if members[group][1] == task:  # a task's records come together
-                    continue
-                key = group << 32 | task
-                number = joined.get(key)
-                if number is None:
-                    number = joined[key] = len(members)
-                    members.append((group, task))
-                group_of[file] = number
+            tag, task, word = head(piece, offset)
+            if tag == _SEVERAL:
+                files = _FILES[word]
+                join(files.unpack_from(piece, offset + head_size), task)
+                offset += head_size + files.size
             elif tag == _SUMS:
-                add_sums(make(Sums, read_sums(piece, offset)))
+                said = piece[offset : offset + sums_size]
+                now[said] = sums_of[task] = before.get(said) or Sums(*read_sums(said))
                 offset += sums_size
+            elif tag == _HELD:
+                if word not in known:
+                    one = make(read_held(piece, offset))
+                    if one.flags == records.SHARED and one.kind == _SOCKET and one.socket in _ALONE:
+                        found.shared_sockets[one.socket].append(word)
+                    else:
+                        found.held.append(one)
+                join((word,), task)
+                offset += held_size
             else:
                 name = Named._make(named.unpack_from(piece, offset))
                 found.names[name.file] = name.name[: name.length]

@@ -16,6 +16,7 @@ _LOG_BYTES: Final = 1 << 20
 _WARNING: Final = 0
 _MADE_UP_NAME: Final = re.compile(r" '[0-9a-f]+-[0-9a-f]+'")  # of an object in memory: its address and size
 _Print = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
+_LOOKUP: Final = (c_int, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_uint32), c_void_p)
 _SIGNATURES: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
     ("libbpf_set_print", c_void_p, (c_void_p,)),
     ("bpf_object__open_mem", c_void_p, (c_char_p, c_size_t, c_void_p)),
@@ -32,11 +33,8 @@ _SIGNATURES: Final[tuple[tuple[str, Any, tuple[Any, ...]], ...]] = (
     ("bpf_iter_create", c_int, (c_int,)),
     ("bpf_map_update_elem", c_int, (c_int, c_char_p, c_char_p, c_uint64)),
     ("bpf_map_update_batch", c_int, (c_int, c_char_p, c_char_p, POINTER(c_uint32), c_void_p)),
-    (
-        "bpf_map_lookup_and_delete_batch",
-        c_int,
-        (c_int, c_void_p, c_void_p, c_void_p, c_void_p, POINTER(c_uint32), c_void_p),
-    ),
+    ("bpf_map_lookup_batch", c_int, _LOOKUP),
+    ("bpf_map_lookup_and_delete_batch", c_int, _LOOKUP),
 )
 
 
@@ -121,17 +119,24 @@ class Object:
         if number and self._library.bpf_map_update_batch(self._maps[name], keys, values, ctypes.byref(many), None) < 0:
             self._fail(f"map {name}")
 
+    def entries(self, name: str, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
+        """Yield what is in a hash map: (keys, values), some at a time, end to end."""
+        return self._batches(self._library.bpf_map_lookup_batch, name, key_size, value_size)
+
     def drain(self, name: str, key_size: int, value_size: int) -> Iterator[tuple[bytes, bytes]]:
-        """Empty a hash map and yield (keys, values), some at a time, end to end."""
+        """Empty a hash map, yielding what was in it in the same way."""
+        return self._batches(self._library.bpf_map_lookup_and_delete_batch, name, key_size, value_size)
+
+    def _batches(
+        self, look_up: Callable[..., int], name: str, key_size: int, value_size: int
+    ) -> Iterator[tuple[bytes, bytes]]:
         size = _BATCH
         token = ctypes.create_string_buffer(max(8, key_size))
         before: object = None
         while True:
             keys, values = ctypes.create_string_buffer(key_size * size), ctypes.create_string_buffer(value_size * size)
             number = c_uint32(size)
-            done = self._library.bpf_map_lookup_and_delete_batch(
-                self._maps[name], before, token, keys, values, ctypes.byref(number), None
-            )
+            done = look_up(self._maps[name], before, token, keys, values, ctypes.byref(number), None)
             fault = ctypes.get_errno() if done < 0 else 0
             if fault == _ENOSPC:  # one bucket has more entries than there is room for
                 size *= 2

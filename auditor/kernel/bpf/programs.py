@@ -3,7 +3,7 @@
 import ctypes
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from operator import itemgetter
@@ -13,18 +13,21 @@ from auditor.kernel.bpf import artifact
 from auditor.kernel.bpf.descriptors import Descriptors, taker
 from auditor.kernel.bpf.libbpf import Object
 from auditor.kernel.bpf.records import (
+    Accepted,
     Charged,
     Lesson,
     Number,
     OwnRange,
     PeerOf,
     Port,
-    Record,
+    PortKey,
     Settings,
     Signed,
     Stranger,
     StrangersOf,
+    Sums,
     Task,
+    Values,
     Word,
     layout,
     makes,
@@ -37,18 +40,19 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 BTF = "/sys/kernel/btf/vmlinux"
-_MAPS: Mapping[str, tuple[type[Record], type[Record]]] = {
+_MAPS: Mapping[str, tuple[type, type]] = {
     "strangers": (Stranger, StrangersOf),
     "budgets": (Number, Charged),
     "epolls": (Word, Signed),
-    "ports": (Port, Number),
+    "ports": (Port, Accepted),
     "peers": (PeerOf, Number),
     "ranges": (OwnRange, Number),
     "tables": (Number, Number),
 }
 """Keys and values of those that a pass fills."""
 _AT_ONCE = 16  # pieces: the kernel's pass and what is made of it push each other out of the CPU's caches
-_FIRST: Callable[[Record], Any] = itemgetter(0)  # the one figure of a record that has no other
+_ROUNDS = 0xFFFFFFFF
+_FIRST: Callable[[Values], Any] = itemgetter(0)  # the one figure of a record that has no other
 
 
 class Programs:
@@ -64,6 +68,10 @@ class Programs:
         data = artifact.read(path)
         self._single = 0
         self._operations: dict[str, int] = {}
+        self._tasks: dict[bytes, Task] = {}
+        self._sums: dict[bytes, Sums] = {}
+        self._ports: frozenset[PortKey] = frozenset()  # in the map
+        self._round = 0
         self._object = Object(data)
         try:
             self._teach()
@@ -79,13 +87,24 @@ class Programs:
         """Throw away what is in the maps."""
         for name in _MAPS:
             self._drain(name, _FIRST, _FIRST)
+        self._ports = frozenset()
 
     def tasks(self) -> list[Task]:
-        """List the processes that show in the reader's PID namespace, and threads with a table of their own."""
-        unpack, make = layout(Task).iter_unpack, makes(Task)
-        return [make(one) for piece in self._object.read("tasks") for one in unpack(piece)]
+        """List the processes that show in the reader's PID namespace, and threads with a table of their own.
 
-    def descriptors(self, ports: Iterable[Port] = (), *, epolls: bool = False, egress: bool = False) -> Descriptors:
+        One that says just what it said before is the same object: most are, and nothing that follows from it changed.
+        """
+        unpack, size = layout(Task).unpack, layout(Task).size
+        before, self._tasks = self._tasks, {}
+        for piece in self._object.read("tasks"):
+            for start in range(0, len(piece), size):
+                said = piece[start : start + size]
+                self._tasks[said] = before.get(said) or Task(*unpack(said))
+        return list(self._tasks.values())
+
+    def descriptors(
+        self, ports: frozenset[PortKey] = frozenset(), *, epolls: bool = False, egress: bool = False
+    ) -> Descriptors:
         """Visit every descriptor.
 
         Args:
@@ -93,29 +112,52 @@ class Programs:
             epolls: whether to tell of each epoll instance.
             egress: whether to count every connection that was begun to an address outside by its other end.
         """
+        self._round = self._round + 1 & _ROUNDS
         self._tell(epolls=epolls, egress=egress)
-        asked = list(ports)
-        self._object.update_all("ports", packed(asked), bytes(8 * len(asked)), len(asked))
+        self._ask(ports)
         found = Descriptors()
-        take, pieces = taker(found), self._object.read("descriptors")
+        before, self._sums = self._sums, {}
+        take, pieces = taker(found, before, self._sums), self._object.read("descriptors")
         while some := list(islice(pieces, _AT_ONCE)):
             for piece in some:
                 take(piece)
-        found.strangers = self._drain("strangers", makes(Stranger), makes(StrangersOf))
-        found.budgets = self._drain("budgets", _FIRST, makes(Charged))
-        found.epoll_watches = self._drain("epolls", _FIRST, _FIRST)
-        found.connections = self._drain("ports", makes(Port), _FIRST)
-        found.peers = self._drain("peers", makes(PeerOf), _FIRST)
-        found.ranges = list(self._drain("ranges", makes(OwnRange), _FIRST))
+        if any(
+            one.elsewhere for one in found.sums.values()
+        ):  # to look through a map takes its time, though it be empty
+            found.strangers = self._drain("strangers", makes(Stranger), makes(StrangersOf))
+        found.budgets = dict(self._drain("budgets", _FIRST, makes(Charged)))
+        found.epoll_watches = dict(self._drain("epolls", _FIRST, _FIRST))
+        found.connections = self._accepted()
+        found.peers = self._drain("peers", _plain, _FIRST)
+        found.ranges = [key for key, _ in self._drain("ranges", makes(OwnRange), _FIRST)]
         self._drain("tables", _FIRST, _FIRST)
         return found
 
-    def _drain(self, name: str, key: Callable[[Record], K], value: Callable[[Record], V]) -> dict[K, V]:
+    def _ask(self, ports: frozenset[PortKey]) -> None:
+        """Put the ports into the map. They stay there: mostly the next pass asks for the same."""
+        if ports == self._ports:
+            return
+        if self._ports - ports:
+            self._drain("ports", _FIRST, _FIRST)
+            self._ports = frozenset()
+        new = list(ports - self._ports)
+        self._object.update_all("ports", packed(Port, new), bytes(layout(Accepted).size * len(new)), len(new))
+        self._ports = ports
+
+    def _accepted(self) -> dict[PortKey, int]:
+        found: dict[PortKey, int] = {}
+        port, accepted = layout(Port), layout(Accepted)
+        for keys, values in self._object.entries("ports", port.size, accepted.size):
+            for key, (counted_in, number) in zip(port.iter_unpack(keys), accepted.iter_unpack(values), strict=True):
+                found[key] = number if counted_in == self._round else 0
+        return found
+
+    def _drain(self, name: str, key: Callable[[Values], K], value: Callable[[Values], V]) -> list[tuple[K, V]]:
         """Empty a map and return what was in it, each entry made of what its layout unpacks."""
-        found: dict[K, V] = {}
+        found: list[tuple[K, V]] = []
         one, other = (layout(record) for record in _MAPS[name])
         for keys, values in self._object.drain(name, one.size, other.size):
-            found.update(zip(map(key, one.iter_unpack(keys)), map(value, other.iter_unpack(values)), strict=True))
+            found.extend(zip(map(key, one.iter_unpack(keys)), map(value, other.iter_unpack(values)), strict=True))
         return found
 
     def _teach(self) -> None:
@@ -135,7 +177,9 @@ class Programs:
 
     def _tell(self, *, epolls: bool = False, egress: bool = False) -> None:
         namespace = os.stat("/proc/self/ns/pid").st_ino
-        settings = Settings(self._single, namespace, os.getpid(), int(epolls), int(egress), **self._operations)
+        settings = Settings(
+            self._single, namespace, os.getpid(), int(epolls), int(egress), self._round, **self._operations
+        )
         self._object.update("settings", bytes(4), layout(Settings).pack(*settings))
 
 
@@ -154,3 +198,8 @@ def _specimens(stack: ExitStack) -> Iterator[tuple[int, Kind]]:
         if fd >= 0:  # else a budget is spent just now, and descriptors of this kind count as others
             stack.callback(os.close, fd)
             yield fd, kind
+
+
+def _plain(record: Values) -> Any:  # noqa: ANN401 - whatever its layout says
+    """Leave it as it was unpacked."""
+    return record

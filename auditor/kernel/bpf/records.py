@@ -5,9 +5,10 @@
 
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, partial
 from itertools import chain
-from typing import Annotated, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from auditor.kernel import outside
 from auditor.model import Kind
@@ -35,6 +36,9 @@ EVERY = 32
 PORTS_MAX = 16_384
 """Ports that are listened on whose connections are counted."""
 
+SEVERAL_MAX = 32
+"""Descriptions in one `Several`."""
+
 TABLES_MAX = 65_536
 """Descriptor tables that are told apart; the connections of more are counted once for each task that shows them."""
 
@@ -55,9 +59,11 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "EVERY": EVERY,
     "PORTS_MAX": PORTS_MAX,
     "TABLES_MAX": TABLES_MAX,
+    "SEVERAL_MAX": SEVERAL_MAX,
     "SUMS": 1,
     "HELD": 2,
     "NAMED": 3,
+    "SEVERAL": 4,
     "TCP": 1,
     "UDP": 2,
     "UNIX": 3,
@@ -69,7 +75,7 @@ KTHREAD, THREAD, WITH_TIME_WAIT, EXITING = (
 )
 SHARED, LISTENS, PTMX, DROPS, QUEUES = (CONSTANTS[name] for name in ("SHARED", "LISTENS", "PTMX", "DROPS", "QUEUES"))
 SOCKETS = {CONSTANTS[name.upper()]: name for name in ("tcp", "udp", "unix", "other")}
-TCP = CONSTANTS["TCP"]
+TCP, UDP = CONSTANTS["TCP"], CONSTANTS["UDP"]
 
 
 class Settings(NamedTuple):
@@ -81,6 +87,7 @@ class Settings(NamedTuple):
         own_pid: the reader's number in it.
         epolls: whether each epoll instance comes as a `Held`.
         egress: whether each connection to an address outside is counted by its other end, not only a sample.
+        round: number of the pass: what another one counted is not added to.
         of_socket: by which file operations it is known, as are the others; 0 where they were not learned.
     """
 
@@ -89,6 +96,8 @@ class Settings(NamedTuple):
     own_pid: u32
     epolls: u32
     egress: u32
+    round: u32
+    reserved: u32 = 0
     of_socket: u64 = 0
     of_epoll: u64 = 0
     of_eventfd: u64 = 0
@@ -97,7 +106,8 @@ class Settings(NamedTuple):
     of_signalfd: u64 = 0
 
 
-class Task(NamedTuple):
+@dataclass(slots=True, eq=False)  # read more often than made, and a slot is read in a tenth of the time
+class Task:
     """A process, a kernel thread, or a thread with a descriptor table of its own.
 
     Attributes:
@@ -136,13 +146,15 @@ class Task(NamedTuple):
     command: Annotated[bytes, "u8", 16]
 
 
-class Sums(NamedTuple):
+@dataclass(slots=True, eq=False)  # as above
+class Sums:
     """What the table of a task holds.
 
     Attributes:
         netns: the task's. Sockets of it are summed here; of others in the map `strangers`, and counted in `elsewhere`.
         fds: all of them.
-        shared: those whose description has other references: each comes as a `Held`, and its socket is not summed here.
+        shared: those whose description has other references: each comes as a `Held` or in a `Several`, and its socket is
+            not summed here.
         lost: sockets that found no room in a map.
         tcp_queued: bytes.
         kinds: how many of each, as `KINDS` has them.
@@ -164,6 +176,15 @@ class Sums(NamedTuple):
     other: u32
     elsewhere: u32
     reserved: u32
+
+
+class Several(NamedTuple):
+    """Shared descriptions of which no more matters than by whom. Only as many as there are are written."""
+
+    tag: u32
+    pid: u32
+    number: u64
+    files: Annotated[bytes, "u64", SEVERAL_MAX]
 
 
 class Held(NamedTuple):
@@ -255,6 +276,10 @@ class StrangersOf(NamedTuple):
     queued: u64
 
 
+PortKey = tuple[int, int, int]
+"""What is in a `Port`. There are many of these: a plain tuple is made, and taken apart, in half the time."""
+
+
 class Port(NamedTuple):
     """Key of a port that is listened on."""
 
@@ -263,12 +288,23 @@ class Port(NamedTuple):
     family: u16
 
 
+class Accepted(NamedTuple):
+    """Established connections of a port, and the pass that counted them."""
+
+    round: u32
+    number: u32
+
+
 class OwnRange(NamedTuple):
     """Key of a range of ephemeral ports that single sockets have, where the program asked for it; 0: that end is not set."""
 
     netns: u32
     low: u16
     high: u16
+
+
+PeerKey = tuple[int, int, int, int, bytes]
+"""What is in a `PeerOf`."""
 
 
 class PeerOf(NamedTuple):
@@ -299,12 +335,15 @@ class Word(NamedTuple):
     value: u32
 
 
-Record = tuple[object, ...]
-R = TypeVar("R", bound=Record)
-_IN_C: dict[type[Record], str] = {
+Values = tuple[Any, ...]
+"""What `layout` unpacks."""
+
+R = TypeVar("R", bound=Values)
+_IN_C: dict[type, str] = {
     Settings: "settings",
     Task: "task",
     Sums: "sums",
+    Several: "several",
     Held: "held",
     Named: "named",
     Lesson: "lesson",
@@ -312,27 +351,26 @@ _IN_C: dict[type[Record], str] = {
     Stranger: "stranger",
     StrangersOf: "strangers_of",
     Port: "port",
+    Accepted: "accepted",
     PeerOf: "peer",
     OwnRange: "own_range",
 }
 
 
 @cache
-def layout(record: type[Record]) -> struct.Struct:
+def layout(record: type) -> struct.Struct:
     """Return how a record is unpacked. Arrays come as bytes."""
     return struct.Struct("=" + "".join(_format(*one) for _, one in _fields(record)))
 
 
-def makes(record: type[R]) -> Callable[[Record], R]:
+def makes(record: type[R]) -> Callable[[Values], R]:
     """Return what makes a record of what its `layout` unpacked: `_make`, without a look at how many figures there are."""
     return partial(tuple.__new__, record)
 
 
-def packed(several: Sequence[Record]) -> bytes:
-    """Pack records of one kind, end to end."""
-    if not several:
-        return b""
-    one = layout(type(several[0])).format.removeprefix("=")
+def packed(kind: type, several: Sequence[Values]) -> bytes:
+    """Pack what is in records of one kind, end to end."""
+    one = layout(kind).format.removeprefix("=")
     return struct.pack(f"={one * len(several)}", *chain.from_iterable(several))
 
 
@@ -360,7 +398,7 @@ def header() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _in_c(record: type[Record], name: str) -> Iterator[str]:
+def _in_c(record: type, name: str) -> Iterator[str]:
     yield f"struct {name} {{"
     for field, (kind, many) in _fields(record):
         yield f"\t{kind} {field}{f'[{many}]' if many > 1 else ''};"
@@ -368,7 +406,7 @@ def _in_c(record: type[Record], name: str) -> Iterator[str]:
     yield f'_Static_assert(sizeof(struct {name}) == {layout(record).size}, "{name} has holes");'
 
 
-def _fields(record: type[Record]) -> Iterator[tuple[str, tuple[str, int]]]:
+def _fields(record: type) -> Iterator[tuple[str, tuple[str, int]]]:
     for name, hint in get_type_hints(record, include_extras=True).items():
         _, kind, many = get_args(hint)
         yield name, (kind, many)

@@ -1,6 +1,6 @@
 """Who refers to which open file descriptions: hundreds of thousands of them, in little memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 
@@ -20,6 +20,23 @@ class Sharing:
     group_of: dict[int, int] = field(default_factory=dict)
     joined: dict[int, int] = field(default_factory=dict)
     members: list[tuple[int, int]] = field(default_factory=lambda: [(0, 0)])
+
+    def join(self, descriptions: Iterable[int], task: int) -> None:
+        """Take down that a task refers to some descriptions. All that is said of one task is said without a break."""
+        group_of, joined, members = self.group_of, self.joined, self.members
+        before, after = -1, 0
+        for description in descriptions:
+            group = group_of.get(description, 0)
+            if group != before:  # forks refer to many of the same group
+                if members[group][1] == task:
+                    continue
+                before, key = group, group << 32 | task
+                if key in joined:
+                    after = joined[key]
+                else:
+                    after = joined[key] = len(members)
+                    members.append((group, task))
+            group_of[description] = after
 
     def tasks(self, group: int) -> Iterator[int]:
         """Yield the tasks of a group, the one that joined last first."""

@@ -339,13 +339,13 @@ struct {
 	__type(value, u64);
 } tables SEC(".maps");
 
-// Established connections of each port that is listened on; the reader puts the ports there.
+// Established connections of each port that is listened on; the reader puts the ports there, and leaves them there.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PORTS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct port);
-	__type(value, u64);
+	__type(value, struct accepted);
 } ports SEC(".maps");
 
 struct {
@@ -774,14 +774,20 @@ static __always_inline u32 shown_before(struct task_struct *task)
 	return (int)bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
 }
 
-static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every)
+static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every, u32 round)
 {
 	struct port local = { .netns = one->netns, .number = one->port, .family = one->family };
-	u64 *established = bpf_map_lookup_elem(&ports, &local), weight = 1;
+	struct accepted *accepted = bpf_map_lookup_elem(&ports, &local);
+	u64 weight = 1;
 
-	if (one->state == TCP_ESTABLISHED && established && !counted_before)
-		*established += 1;
-	if (one->state == TCP_ESTABLISHED && (!every || established)) { // of those that others began a sample is enough
+	if (one->state == TCP_ESTABLISHED && accepted && !counted_before) {
+		if (accepted->round != round) {
+			accepted->round = round;
+			accepted->number = 0;
+		}
+		accepted->number++;
+	}
+	if (one->state == TCP_ESTABLISHED && (!every || accepted)) { // of those that others began a sample is enough
 		// Ephemeral ports come in steps of two, one after the other.
 		u16 ports_xor = one->port ^ __builtin_bswap16(sk->__sk_common.skc_dport);
 
@@ -791,7 +797,7 @@ static __always_inline void count_connection(struct held *one, struct sock *sk, 
 	}
 	struct peer other = { .pid = one->pid, .state = one->state, .family = one->family };
 
-	if (!established) // else the peer is a client, whose port is any
+	if (!accepted) // else the peer is a client, whose port is any
 		other.port = __builtin_bswap16(sk->__sk_common.skc_dport);
 	if (one->family == AF_INET)
 		__builtin_memcpy(other.address, &sk->__sk_common.skc_daddr, 4);
@@ -825,9 +831,20 @@ static __always_inline void add_stranger(struct sums *sums, struct held *one)
 // The sums of the task that is being shown, and whether there is one. Only one reader at a time.
 struct sums current;
 u32 summing;
+// What it shares with others, not yet written.
+struct several several;
 // The descriptions it was shown last with other references. dup(2) makes many descriptors of one: the first one says all.
 u64 recent[RECENT];
 u32 oldest;
+
+static __always_inline long write_several(struct seq_file *seq)
+{
+	u64 number = several.number;
+
+	if (!number || number > SEVERAL_MAX)
+		return 0;
+	return bpf_seq_write(seq, &several, __builtin_offsetof(struct several, files) + number * sizeof(u64));
+}
 
 SEC("iter/task_file")
 int descriptors(struct bpf_iter__task_file *ctx)
@@ -837,7 +854,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 	struct seq_file *seq = ctx->meta->seq;
 
 	if (!task || !file) { // the end
-		if (summing && !bpf_seq_write(seq, &current, sizeof(current)))
+		if (summing && !write_several(seq) && !bpf_seq_write(seq, &current, sizeof(current)))
 			summing = 0;
 		return 0;
 	}
@@ -896,18 +913,23 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		if (bpf_seq_write(seq, &name, sizeof(name)))
 			return 0;
 	}
-	if (one.flags || kind == KIND_INOTIFY || (kind == KIND_EPOLL && known->epolls)) {
+	// Of what is shared, and nothing else that is asked about, only by whom.
+	u32 plain = one.flags == SHARED && kind != KIND_SOCKET && kind != KIND_INOTIFY && kind != KIND_EPOLL;
+	u32 ended = summing && current.pid != task->pid, full = summing && plain && several.number == SEVERAL_MAX;
+
+	if (!plain && (one.flags || kind == KIND_INOTIFY || (kind == KIND_EPOLL && known->epolls))) {
 		if (bpf_seq_write(seq, &one, sizeof(one)))
 			return 0;
 	}
-	if (summing && current.pid != task->pid) {
-		if (bpf_seq_write(seq, &current, sizeof(current)))
-			return 0;
-		summing = 0;
-	}
+	if ((ended || full) && write_several(seq))
+		return 0;
+	if (ended && bpf_seq_write(seq, &current, sizeof(current)))
+		return 0;
 
 	// All is written: from here on it counts.
-	if (!summing) {
+	if (ended || full)
+		several.number = 0;
+	if (ended || !summing) {
 		struct nsproxy *namespaces = task->nsproxy;
 		const struct cred *cred = task->real_cred;
 
@@ -921,11 +943,16 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		if (namespaces)
 			current.netns = namespaces->net_ns->ns.inum;
 		__builtin_memset(recent, 0, sizeof(recent));
+		several.tag = SEVERAL;
+		several.pid = task->pid;
+		several.number = 0;
 		counted_before = shown_before(task);
 		summing = 1;
 	}
 	if (one.flags & SHARED)
 		recent[oldest++ & (RECENT - 1)] = (u64)file;
+	if (plain)
+		several.files[several.number++ & (SEVERAL_MAX - 1)] = (u64)file;
 	current.fds++;
 	if (kind < KINDS)
 		current.kinds[kind]++;
@@ -937,7 +964,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		u32 every = known->egress && one.state != TCP_LISTEN && one.state != TCP_CLOSE && goes_out(&one, sk);
 
 		if (every || one.state == TCP_ESTABLISHED || one.state == TCP_CLOSE_WAIT)
-			count_connection(&one, sk, every);
+			count_connection(&one, sk, every, known->round);
 		write_down_range(&one, sk);
 	}
 	if (one.netns != current.netns && one.socket != OTHER) {

@@ -12,7 +12,7 @@ from dataclasses import replace
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.bpf.programs import Programs
-from auditor.kernel.bpf.records import Port
+from auditor.kernel.bpf.records import PortKey
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeFacts, NodeSample
 from auditor.sweep import descriptors, dumps, egress, hidden, namespaces, node, pools, tasks, users
@@ -53,7 +53,7 @@ def sweep(
     losses, budget = Losses(), Budget(cpu_seconds)
     listed = root.pids()
     facts, release = node.take(root, losses)
-    table = Table(root, losses, memory.places)
+    table = Table(root, losses, memory.entries)
     table.enter(programs.tasks())
     filled = table.fill_in(listed)
     namespaces.complete(root, table.rows, losses)
@@ -69,7 +69,7 @@ def sweep(
         table.enter(programs.tasks())
     _prove(table, seen, own)
     table.count(seen)
-    memory.places = table.places
+    memory.entries = table.known()
     rows = table.rows
     holdings = Holdings(table, seen, all_outside=snat_ports is not None)
     held, shared = holdings.sockets(), holdings.shared()
@@ -145,7 +145,7 @@ def _uncounted_egress(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
 
 def _pass(programs: Programs, memory: Memory, facts: NodeFacts, *, egress: bool) -> Descriptors:
     """Visit every descriptor; twice where what to ask for is known only after a first time."""
-    seen = programs.descriptors(memory.ports or (), epolls=memory.epolls, egress=egress)
+    seen = programs.descriptors(memory.ports or frozenset(), epolls=memory.epolls, egress=egress)
     ports = _asked(seen)
     epolls = budgets.epolls_wanted(seen, facts)
     if (memory.ports is None and ports) or (epolls and not memory.epolls):
@@ -155,10 +155,10 @@ def _pass(programs: Programs, memory: Memory, facts: NodeFacts, *, egress: bool)
     return seen
 
 
-def _asked(seen: Descriptors) -> frozenset[Port]:
+def _asked(seen: Descriptors) -> frozenset[PortKey]:
     """Return the ports to count the connections of at the next pass, or some of them where there are too many."""
     ports = {
-        Port(one.netns, one.port, one.family)
+        (one.netns, one.port, one.family)
         for one in seen.held
         if one.flags & records.LISTENS and one.socket == records.TCP
     }
@@ -166,10 +166,10 @@ def _asked(seen: Descriptors) -> frozenset[Port]:
 
 
 def _prove(table: Table, seen: Descriptors, expected: int) -> None:
-    own = table.task_of(os.getpid())
-    counted = sum(one.fds for one in seen.sums if one.pid == own)
+    own = seen.sums.get(table.task_of(os.getpid()) or 0)
+    counted = own.fds if own else 0
     if abs(counted - expected) > _TOLERANCE:
         raise UnprovenError(f"it shows {counted} of this process's {expected} descriptors")
-    lost = sum(one.lost for one in seen.sums)
+    lost = sum(one.lost for one in seen.sums.values())
     if lost:
         raise UnprovenError(f"{lost} sockets found no room in its maps")

@@ -2,14 +2,14 @@
 
 import socket
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from operator import itemgetter
+from itertools import chain
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
-from auditor.kernel.bpf.records import Held, PeerOf, Port
+from auditor.kernel.bpf.records import Held
 from auditor.kernel.diag import short_address, unix_name, written
 from auditor.kernel.outside import is_outside
 from auditor.model import (
@@ -27,7 +27,14 @@ from auditor.sweep.bpf.processes import Table
 from auditor.sweep.memory import End
 
 Holders = tuple[int, ...]
-Key = tuple[int | None, str, TcpState | None, Holders | None]
+Key = tuple[int, int, int, Holders]
+"""Namespace, which sort of socket, state and holders, as the programs number them."""
+
+Heard = tuple[int, int, int, int, bytes]
+"""Namespace, port, family, protocol and address that are listened on."""
+
+Met = tuple[int, int, int, bytes]
+"""How many connections have the same other end; its family, port and address."""
 
 _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
@@ -57,11 +64,7 @@ class Instance:
 
 
 class Holdings:
-    """What the descriptor tables hold, each description once.
-
-    Attributes:
-        heard: addresses that are listened on: namespace, address, port.
-    """
+    """What the descriptor tables hold, each description once."""
 
     def __init__(self, table: Table, seen: Descriptors, *, all_outside: bool = False) -> None:
         """Sort out one pass.
@@ -84,7 +87,6 @@ class Holdings:
         self._masters: list[Held] = []
         self._watchers: list[Held] = []
         self._sort_out(seen.held)
-        self.heard: set[tuple[int, bytes, int]] = set()
 
     def _sort_out(self, held: Iterable[Held]) -> None:
         """Put each where it is asked for: there may be very many, so they are gone through once."""
@@ -111,7 +113,8 @@ class Holdings:
 
     def _pids(self, group: int) -> Holders:
         keepers = self._table.keepers
-        return tuple(sorted({keepers[task].pid for task in self._seen.sharing.tasks(group) if task in keepers}))
+        pids = {keepers[task].pid for task in self._seen.sharing.tasks(group) if task in keepers}
+        return tuple(sorted(pids))
 
     def holders(self, description: int) -> Holders:
         """Return the pids whose tables refer to a description that stands for itself, ascending."""
@@ -119,42 +122,35 @@ class Holdings:
 
     def shared(self) -> tuple[SharedDescriptions, ...]:
         """Return the descriptions of several tables, and fill in how many each row has to itself."""
-        private: Counter[int] = Counter()
+        keepers, sums = self._table.keepers, self._seen.sums
+        private = {row.pid: sums[task].fds - sums[task].shared for task, row in keepers.items() if task in sums}
         several: Counter[Holders] = Counter()
-        for one in self._seen.sums:
-            row = self._table.keepers.get(one.pid)
-            if row is not None:
-                private[row.pid] += one.fds - one.shared
         groups = Counter(self._group_of.values())
         groups.subtract(self._single)
         for group, number in groups.items():
             holders = self._holders[group]
             if len(holders) == 1:
-                private[holders[0]] += number
+                private[holders[0]] = private.get(holders[0], 0) + number
             elif holders and number:
                 several[holders] += number
         for row in self._table.by_pid.values():
             if row.owns_table and row.pid not in self._table.filled:
                 # One that ended between its descriptors was seen to hold some, and counts none.
-                row.private_descriptions = min(private[row.pid], row.fds or 0)
+                row.private_descriptions = min(private.get(row.pid, 0), row.fds or 0)
         return tuple(SharedDescriptions(holders, number) for holders, number in sorted(several.items()))
 
     def sockets(self) -> tuple[SocketGroup, ...]:
         """Count the distinct sockets that descriptors lead to."""
-        count: Counter[Key] = Counter()
-        queued: Counter[Key] = Counter()
-        for key, number, waiting in (*self._strangers(), *self._shared_sockets()):
-            count[key] += number
-            queued[key] += waiting
-        return (
-            *self._summed(self._peers()),
-            *(SocketGroup(*key, number, queued[key]) for key, number in count.items()),
-        )
+        several: dict[Key, tuple[int, int]] = {}
+        for key, number, queued in chain(self._strangers(), self._shared_sockets()):
+            number_before, queued_before = several.get(key, (0, 0))
+            several[key] = number_before + number, queued_before + queued
+        return (*self._summed(self._peers()), *(_group(key, *figures) for key, figures in several.items()))
 
     def _summed(self, peers: Mapping[tuple[int, int], tuple[Peer, ...]]) -> Iterator[SocketGroup]:
         """Yield what the programs summed by process: sockets of its own namespace that nobody else holds."""
         keepers = self._table.keepers
-        for sums in self._seen.sums:
+        for sums in self._seen.sums.values():
             row = keepers.get(sums.pid)
             if row is None:
                 continue
@@ -171,41 +167,42 @@ class Holdings:
                 yield SocketGroup(None, "other", None, alone, sums.other)
 
     def _strangers(self) -> Iterator[tuple[Key, int, int]]:
-        for stranger, of in self._seen.strangers.items():
+        for stranger, of in self._seen.strangers:
             row = self._table.keepers.get(stranger.pid)
             if row is not None:
-                yield _socket_key(stranger.netns, stranger.socket, stranger.state, (row.pid,)), of.number, of.queued
+                yield _key(stranger.netns, stranger.socket, stranger.state, (row.pid,)), of.number, of.queued
 
     def _shared_sockets(self) -> Iterator[tuple[Key, int, int]]:
+        holders, group_of = self._holders, self._group_of
         for one in self._shared_tcp_udp:
-            yield _socket_key(one.netns, one.socket, one.state, self.holders(one.file)), 1, one.queued
+            yield _key(one.netns, one.socket, one.state, holders[group_of[one.file]]), 1, one.queued
         for sort, files in self._seen.shared_sockets.items():
             for group, number in Counter(map(self._group_of.__getitem__, files)).items():
                 if self._holders[group]:
-                    yield _socket_key(0, sort, 0, self._holders[group]), number, 0
+                    yield _key(0, sort, 0, self._holders[group]), number, 0
 
     def _peers(self) -> Mapping[tuple[int, int], tuple[Peer, ...]]:
         """Return whom the sockets of each process and state are connected to."""
-        keepers = self._table.keepers
-        ends: defaultdict[tuple[int, int], list[tuple[PeerOf, int]]] = defaultdict(list)
-        for end, number in self._seen.peers.items():
-            row = keepers.get(end.pid)
+        keepers, all_outside = self._table.keepers, self._all_outside
+        met: defaultdict[tuple[int, int], list[Met]] = defaultdict(list)
+        for (task, state, family, port, address), number in self._seen.peers:
+            row = keepers.get(task)
             if row is not None:
-                ends[row.pid, end.state].append((end, number))
-        return {key: _most(met, all_outside=self._all_outside) for key, met in ends.items()}
+                met[row.pid, state].append((number, family, port, address))
+        return {(pid, state): _most(state, several, all_outside) for (pid, state), several in met.items()}
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
         """Yield the other ends of connections that were begun here, with who holds them and how many.
 
         Only of those outside they are all: of others the programs count a sample.
         """
-        for one, number in self._seen.peers.items():
-            row = self._table.keepers.get(one.pid)
+        for (task, _, family, port, address), number in self._seen.peers:
+            row = self._table.keepers.get(task)
             if row is not None:
-                yield (one.port, short_address(one.family, one.address)), (row.pid,), number
+                yield (port, short_address(family, address)), (row.pid,), number
         for held in self._shared_tcp_udp:
             if held.socket == records.TCP and not held.flags & records.LISTENS:
-                accepted = Port(held.netns, held.port, held.family) in self._seen.connections
+                accepted = (held.netns, held.port, held.family) in self._seen.connections
                 port = 0 if accepted or held.state == TcpState.CLOSE else held.peer_port
                 yield (port, short_address(held.family, held.address)), self.holders(held.file), 1
 
@@ -216,32 +213,36 @@ class Holdings:
 
     def listeners(self) -> tuple[Listener, ...]:
         """Put together the sockets of each address that is listened on."""
-        accepted: dict[tuple[int, ...], int] = dict(self._seen.connections.items())
+        accepted = self._seen.connections.copy()
         for one in self._shared_tcp_udp:  # the programs count what is held once only
             if one.state == TcpState.ESTABLISHED:
                 port = one.netns, one.port, one.family
                 if port in accepted:
                     accepted[port] += 1
-        alike: defaultdict[tuple[int, str, bytes, int, int], list[tuple[Held, Holders]]] = defaultdict(list)
+        alike: defaultdict[Heard, list[tuple[Held, Holders]]] = defaultdict(list)
         unix = []
         for one in self._listening:
             holders = self._holders[self._group_of[one.file]]
             if one.socket == records.TCP:
-                address = short_address(one.family, one.address)
-                name = "mptcp" if one.protocol == socket.IPPROTO_MPTCP else "tcp"
-                alike[one.netns, name, address, one.port, one.family].append((one, holders))
-                self.heard.add((one.netns, address, one.port))
+                alike[one.netns, one.port, one.family, one.protocol, one.address].append((one, holders))
             else:
                 path = unix_name(self._seen.names.get(one.file, b""))
                 unix.append(Listener(one.netns, "unix", path, 0, holders, one.queue, one.backlog))
         # Where several addresses share a port their connections were counted together.
-        at_port = Counter([(netns, port, family) for netns, _, _, port, family in alike])
-        found = [
-            _listener(key, several, accepted.get(port) if at_port[port] == 1 else None)
-            for key, several in sorted(alike.items(), key=itemgetter(0))
-            for port in [(key[0], key[3], key[4])]
-        ]
+        at_port = Counter([heard[:3] for heard in alike])
+        found = []
+        for heard, several in alike.items():
+            port = heard[:3]
+            found.append(_listener(heard, several, accepted.get(port) if at_port[port] == 1 else None))
         return (*unix, *found)
+
+    def heard(self, netns: Container[int]) -> set[tuple[int, bytes, int]]:
+        """Return the addresses that are listened on in some namespaces: namespace, address, port."""
+        return {
+            (one.netns, short_address(one.family, one.address), one.port)
+            for one in self._listening
+            if one.netns in netns and one.socket == records.TCP
+        }
 
     def queueing(self) -> tuple[Queueing, ...]:
         """Return the TCP sockets with much in their queues."""
@@ -306,43 +307,63 @@ def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
     return tuple((state, STATES.get(state, TcpState.CLOSE), number) for state, number in figures if number)
 
 
-def _most(met: Sequence[tuple[PeerOf, int]], *, all_outside: bool) -> tuple[Peer, ...]:
+def _most(state: int, met: list[Met], all_outside: bool) -> tuple[Peer, ...]:  # noqa: FBT001 - as below
     """Return the most frequent of the ends of one process and state."""
-    state = met[0][0].state
-    if len(met) == 1:  # as it is with most
-        ((end, number),) = met
-        return (_peer(state, short_address(end.family, end.address), end.port, number, all_outside),)
-    several: dict[tuple[bytes, int], int] = {}
-    for one, number in met:  # IPv4, and the same written as IPv6
-        key = short_address(one.family, one.address), one.port
-        several[key] = several.get(key, 0) + number
-    ends = sorted(several.items(), key=itemgetter(1), reverse=True)[:_PEERS_MAX]
-    return tuple([_peer(state, address, port, number, all_outside) for (address, port), number in ends])
+    if len(met) > 1:
+        if len({family for _, family, _, _ in met}) > 1:
+            met = _joined(met)
+        met.sort(reverse=True)
+    return tuple([_peer(state, *one, all_outside) for one in met[:_PEERS_MAX]])
+
+
+def _joined(met: Iterable[Met]) -> list[Met]:
+    """Add up what is the same end: IPv4, and the same written as IPv6."""
+    several: dict[End, Met] = {}
+    for number, family, port, address in met:
+        end = port, short_address(family, address)
+        several[end] = number + (several[end][0] if end in several else 0), family, port, address
+    return list(several.values())
 
 
 @lru_cache(maxsize=2048)
-def _peer(state: int, address: bytes, port: int, number: int, all_outside: bool) -> Peer:  # noqa: FBT001 - for the cache
+def _peer(state: int, number: int, family: int, port: int, packed: bytes, all_outside: bool) -> Peer:  # noqa: FBT001, PLR0913, PLR0917 - for the cache
     """As the programs count: of established connections a sample, but of those begun here to outside all, if asked for."""
+    address = short_address(family, packed)
     all_of_them = state != TcpState.ESTABLISHED or (all_outside and port != 0 and is_outside(address))
     return Peer(written(address), port or None, number, 1 if all_of_them else records.EVERY)
 
 
-def _socket_key(netns: int, sort: int, state: int, holders: Holders) -> Key:
-    name = records.SOCKETS[sort]
-    if name == "tcp":
-        return netns, name, STATES.get(state, TcpState.CLOSE), holders
-    return netns if name == "udp" else None, name, None, holders
+def _key(netns: int, sort: int, state: int, holders: Holders) -> Key:
+    """Tell apart only what is told apart: UNIX sockets are of no namespace, and only TCP has states."""
+    return (
+        (netns, sort, state, holders)
+        if sort == records.TCP
+        else (netns if sort == records.UDP else 0, sort, 0, holders)
+    )
 
 
-def _listener(
-    key: tuple[int, str, bytes, int, int], several: list[tuple[Held, Holders]], accepted: int | None
-) -> Listener:
-    netns, name, address, port, _ = key
+def _group(key: Key, number: int, queued: int) -> SocketGroup:
+    netns, sort, state, holders = key
+    name = STATES.get(state, TcpState.CLOSE) if sort == records.TCP else None
+    return SocketGroup(netns or None, records.SOCKETS[sort], name, holders, number, queued)
+
+
+def _listener(heard: Heard, several: list[tuple[Held, Holders]], accepted: int | None) -> Listener:
+    netns, port, family, protocol, address = heard
     fullest, holders = several[0]
     queued, drops = fullest.queue, fullest.drops
     if len(several) > 1:
         fullest = max((one for one, _ in several), key=lambda one: (one.queue / (one.backlog + 1), one.queue))
         holders = tuple(sorted({pid for _, some in several for pid in some}))
         queued, drops = sum(one.queue for one, _ in several), sum(one.drops for one, _ in several)
-    connections = None if accepted is None else accepted + queued
-    return Listener(netns, name, written(address), port, holders, fullest.queue, fullest.backlog, connections, drops)
+    return Listener(
+        netns,
+        "mptcp" if protocol == socket.IPPROTO_MPTCP else "tcp",
+        written(short_address(family, address)),
+        port,
+        holders,
+        fullest.queue,
+        fullest.backlog,
+        None if accepted is None else accepted + queued,
+        drops,
+    )

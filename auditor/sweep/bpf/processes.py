@@ -16,8 +16,8 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Gap, Kind
 from auditor.sweep import processes
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Place
-from auditor.sweep.processes import Row
+from auditor.sweep.memory import Entry
+from auditor.sweep.processes import Cgroups, Row
 
 _INFINITE = (1 << 64) - 1
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
@@ -30,8 +30,7 @@ class Table:
     Attributes:
         by_pid: rows by process id.
         keepers: by the task that a record of descriptors names, the row that counts its table.
-        places_before: of an earlier sweep.
-        places: where the processes of each css_set are.
+        before: of an earlier sweep, by process id.
         filled: pids that only /proc showed.
         time_wait_max: by namespace.
         ports: first and last ephemeral port, by namespace.
@@ -39,14 +38,14 @@ class Table:
 
     root: ProcRoot
     losses: Losses
-    places_before: Mapping[int, Place] = field(default_factory=dict)
-    places: dict[int, Place] = field(default_factory=dict)
+    before: Mapping[int, Entry] = field(default_factory=dict)
     by_pid: dict[int, Row] = field(default_factory=dict)
     keepers: dict[int, Row] = field(default_factory=dict)
     filled: set[int] = field(default_factory=set)
     time_wait_max: dict[int, int] = field(default_factory=dict)
     ports: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _tasks: dict[int, Task] = field(default_factory=dict)
+    _entered: dict[int, Entry] = field(default_factory=dict)
+    _places: dict[int, Cgroups] = field(default_factory=dict)
     _shown: set[int] = field(default_factory=set)
     _other_tables: set[int] = field(default_factory=set)
 
@@ -57,25 +56,22 @@ class Table:
 
     def enter(self, found: Iterable[Task]) -> None:
         """Take over who there is. May be called again: with those that began since, and threads that outlive their leader."""
-        new = [task for task in self._answering(found) if not self._is_known(task)]
-        # Those that are ending come last: others of the same cgroups show where they are.
-        for task in sorted(new, key=_is_ending):
-            if task.flags & records.KTHREAD:
-                self.by_pid[task.number] = _kernel_thread(task)
-                continue
-            row = _row(task)
-            self._place(row, task)
+        # Those that are ending come last: others of the same cgroups show where they are. So do those that are known.
+        new = sorted([task for task in self._answering(found) if not self._is_known(task)], key=_is_ending)
+        known = [self._as_before(task) for task in new]
+        for task, row_before in zip(new, known, strict=True):
+            row = row_before or self._row(task)
             self._learn(task)
-            self._tasks[task.number] = task
+            self._entered[row.pid] = Entry(task, row)
             self.by_pid[row.pid] = row
 
     def count(self, seen: Descriptors) -> None:
         """Fill in what the pass over the descriptors saw. Who has ended since is taken out."""
-        sums = {one.pid: one for one in seen.sums}
         keepers: dict[int, Row] = {}
-        for task in self._tasks.values():
-            row = self.by_pid[task.number]
-            counted = sums.get(task.pid)
+        for task, row in self._entered.values():
+            if row.kernel_thread:
+                continue
+            counted = seen.sums.get(task.pid)
             if counted is None and task.files and not self._is_there(row):
                 self.losses.vanished += 1
                 del self.by_pid[row.pid]
@@ -87,20 +83,63 @@ class Table:
             self.keepers[task.pid] = row
             row.fds = counted.fds if counted else 0
             row.kinds = _kinds(counted.kinds) if counted else {}
-        self.losses.vanished += len(sums.keys() - self._shown)
+        self.losses.vanished += len(seen.sums.keys() - self._shown)
 
     def task_of(self, pid: int) -> int | None:
         """Return the task that answers for a process; `None` where none does."""
-        task = self._tasks.get(pid)
-        return task.pid if task else None
+        entry = self._entered.get(pid)
+        return entry.task.pid if entry else None
+
+    def known(self) -> dict[int, Entry]:
+        """Return what the next sweep need not make anew."""
+        return {pid: entry for pid, entry in self._entered.items() if not _is_ending(entry.task)}
 
     def has_all_of(self, seen: Descriptors) -> bool:
         """Whether every task that showed descriptors is known."""
-        return all(one.pid in self._shown for one in seen.sums)
+        return seen.sums.keys() <= self._shown
 
     def _is_known(self, task: Task) -> bool:
-        known = self._tasks.get(task.number)
-        return known is not None and (known.pid, known.start) == (task.pid, task.start)
+        entry = self._entered.get(task.number)
+        return entry is not None and (entry.task.pid, entry.task.start) == (task.pid, task.start)
+
+    def _as_before(self, task: Task) -> Row | None:
+        """Return the row of a task that says just what it said before, as it was before anything was counted."""
+        entry = self.before.get(task.number)
+        if entry is None or entry.task is not task:
+            return None
+        row = entry.row
+        if row.kernel_thread:
+            return row
+        if not row.cgroups:  # nobody could tell
+            return None
+        self._places[task.cgroups] = row.cgroups
+        row.begin_anew()
+        return row
+
+    def _row(self, task: Task) -> Row:
+        if task.flags & records.KTHREAD:
+            return _kernel_thread(task)
+        row = _row(task)
+        row.cgroups = self._places.get(task.cgroups) or self._cgroups_before(task) or self._read_cgroups(row)
+        if row.cgroups and (row.task or not task.flags & records.EXITING):
+            self._places[task.cgroups] = row.cgroups
+        return row
+
+    def _cgroups_before(self, task: Task) -> Cgroups:
+        entry = self.before.get(task.number)
+        same = entry and (entry.task.start, entry.task.cgroups) == (task.start, task.cgroups)
+        return entry.row.cgroups if entry and same else ()
+
+    def _read_cgroups(self, row: Row) -> Cgroups:
+        """Read where it is. Under v1 one that is ending shows `/`."""
+        try:
+            with self.root.process(row.pid) as process:
+                return cgroup.parse(cgroup.read(process, row.task))
+        except Gone:
+            return ()  # another of the same cgroups may tell
+        except (Absent, Denied, Malformed) as error:
+            self.losses.count("cgroup", error)
+            return ()
 
     def _learn(self, task: Task) -> None:
         """Take over what it says of its network namespace."""
@@ -124,27 +163,6 @@ class Table:
             elif task.files and task.files != other.files:
                 self._other_tables.add(task.pid)
         yield from chosen.values()
-
-    def _place(self, row: Row, task: Task) -> None:
-        """Read where it is through any process of the same cgroups. Under v1 one that is ending shows `/`.
-
-        Nothing is read while the process through which it was read before is in the same cgroups still.
-        """
-        place = self.places.get(task.cgroups)
-        if place is None:
-            place = self.places_before.get(task.cgroups)
-            if place is None or (place.number, place.start) != (task.number, task.start):
-                try:
-                    with self.root.process(row.pid) as process:
-                        place = Place(task.number, task.start, cgroup.parse(cgroup.read(process, row.task)))
-                except Gone:
-                    return  # another of the same cgroups may tell
-                except (Absent, Denied, Malformed) as error:
-                    self.losses.count("cgroup", error)
-                    return
-            if row.task or not task.flags & records.EXITING:
-                self.places[task.cgroups] = place
-        row.cgroups = place.cgroups
 
     def _is_there(self, row: Row) -> bool:
         try:

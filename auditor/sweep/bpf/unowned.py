@@ -1,7 +1,7 @@
 """Sockets that no descriptor leads to: TIME_WAIT, orphans, what waits to be accepted."""
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 
 from auditor.kernel import protocol
 from auditor.kernel.bpf.records import OwnRange
@@ -53,7 +53,8 @@ def take(
     Those without an inode have no descriptor for certain. Of the others only as many as descriptors do not account for.
     What a dump of an earlier sweep told is remembered: descriptors come and go, and it is what is left that did not change.
     """
-    held = _by_state(groups) if any(dump.tcp and dump.tcp.sockets for dump in network.inside.values()) else {}
+    listed = {inode for inode, dump in network.inside.items() if dump.tcp and dump.tcp.sockets}
+    held = _by_state(groups, listed) if listed else {}
     remembered, memory.unowned = memory.unowned, {}
     for inode, dump in network.inside.items():
         at = dump.tcp.at if dump.tcp else None
@@ -67,10 +68,12 @@ def take(
             yield SocketGroup(inode, "udp", None, (), without_inode)
 
 
-def _by_state(groups: Iterable[SocketGroup]) -> Mapping[tuple[int | None, TcpState | None], int]:
+def _by_state(
+    groups: Iterable[SocketGroup], among: Container[int | None]
+) -> Mapping[tuple[int | None, TcpState | None], int]:
     held: Counter[tuple[int | None, TcpState | None]] = Counter()
     for group in groups:
-        if group.protocol == "tcp":
+        if group.netns in among and group.protocol == "tcp":
             held[group.netns, group.state] += group.count
     return held
 
@@ -114,11 +117,15 @@ def of_unseen(root: ProcRoot, filled: Iterable[Row], unseen: Holdings) -> Iterat
         yield SocketGroup(rows[pid].netns if name == "udp" else None, name, None, (pid,), number)
 
 
-def listeners(heard: Container[tuple[int, bytes, int]], network: Dumps) -> Iterator[Listener]:
+def listeners(
+    heard: Callable[[Container[int]], Container[tuple[int, bytes, int]]], network: Dumps
+) -> Iterator[Listener]:
     """Return those that only a dump shows: somebody accepts there whose descriptors were not seen."""
-    for inode, dump in network.inside.items():
+    listed = {inode: dump for inode, dump in network.inside.items() if dump.listeners}
+    known = heard(listed)
+    for inode, dump in listed.items():
         for one in dump.listeners or ():
-            if (inode, one.address, one.port) not in heard:
+            if (inode, one.address, one.port) not in known:
                 yield Listener(
                     netns=inode,
                     protocol="tcp",

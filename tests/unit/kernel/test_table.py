@@ -31,7 +31,7 @@ def entered() -> Table:
 
 def test_a_thread_that_outlives_its_leader_meanwhile_answers_for_the_process() -> None:
     table = entered()
-    table.count(Descriptors(sums=[sums(11, 5)]))
+    table.count(Descriptors(sums={11: sums(11, 5)}))
     (row,) = table.rows
     assert (row.fds, row.owns_table, row.task) == (5, True, "task/11/")
     assert table.losses.vanished == 0
