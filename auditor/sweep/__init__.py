@@ -36,7 +36,7 @@ from auditor.sweep.processes import Row
 
 __all__ = ["Memory", "SweepError", "sweep"]
 
-_CLASSIFY_SHARE, _DUMP_SHARE = 0.45, 0.2  # of the budget; the rest counts, attributes, judges and writes
+_CLASSIFY_SHARE, _DUMP_SHARE = 0.4, 0.15  # of the budget; the rest counts, attributes, judges and writes
 
 
 class SweepError(CommandError):

@@ -76,7 +76,6 @@ class Losses:
         self._absent: Counter[str] = Counter()
         self._malformed: Counter[str] = Counter()
         self._example = ""
-        self._in_spite_of_rights = capabilities.effective(capabilities.CAP_SYS_PTRACE, capabilities.CAP_DAC_READ_SEARCH)
         self._concerned: defaultdict[str, frozenset[str]] = defaultdict(frozenset)
 
     def attempt(self, what: str, read: Callable[[], T], *limits: str) -> T | None:
@@ -113,11 +112,13 @@ class Losses:
 
     def gaps(self) -> Iterator[Gap]:
         """Say it in gaps."""
+        rights = capabilities.CAP_SYS_PTRACE, capabilities.CAP_DAC_READ_SEARCH
+        in_spite_of_rights = bool(self._denied) and capabilities.effective(*rights)
         for what, number in sorted(self._denied.items()):
             name, detail, limits = _DENIED.get(
                 what, ("denied-files", f"reads of {what} were refused", self._concerned[what])
             )
-            if self._in_spite_of_rights and what in _PTRACED:
+            if in_spite_of_rights and what in _PTRACED:
                 detail = f"{detail.partition(':')[0]}: the kernel guards them even from CAP_SYS_PTRACE"
             yield Gap(name, detail, number, limits)
         if self._absent:

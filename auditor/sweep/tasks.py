@@ -32,7 +32,8 @@ def take(
         losses: where failures are counted.
         spare: which had no limit so recently that they are not asked again.
     """
-    paths = {path for row in rows if not row.kernel_thread and (path := cgroup_path(row.cgroups, CONTROLLER))}
+    places = {row.cgroups for row in rows if not row.kernel_thread}
+    paths = {path for place in places if (path := cgroup_path(place, CONTROLLER))}
     if not paths - {"/"}:
         return (), []
     before = spare.memory.cgroup_mount

@@ -6,10 +6,12 @@ Ratios are what counts: the machine's own speed is in both parts of one.
 import argparse
 import os
 import platform
+import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench import page
@@ -33,6 +35,7 @@ GROWTH: dict[str, list[tuple[int, Load]]] = {
     "network namespaces": [(1, (200, 1, 200, 50, 100, 0)), (10, (200, 10, 200, 50, 100, 0)),
                            (50, (200, 50, 200, 50, 100, 0)), (200, (200, 200, 200, 50, 100, 0))],
 }  # fmt: skip
+TURNS = 7
 SMALL: Load = (3, 3, 6, 40, 20, 1)
 
 
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("bench: needs root: network namespaces, other users' descriptors, BPF")
     with tempfile.TemporaryDirectory() as folder:
         tools = Tools(Path(folder))
-        standard = _standard(tools, SMALL if options.quick else STANDARD, 1 if options.quick else 5)
+        standard, over_c = _standard(tools, SMALL if options.quick else STANDARD, 1 if options.quick else TURNS)
         sizes = {
             name: _ours_under(SMALL if options.quick else load)
             for name, load in (
@@ -66,33 +69,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for what, steps in GROWTH.items()
         }
     machine = f"Linux {platform.release()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    page.write(options.out, machine, standard, sizes, growth)
+    page.write(options.out, machine, standard, over_c, sizes, growth)
 
 
-def _standard(tools: Tools, load: Load, rounds: int) -> dict[str, Figure]:
+def _standard(tools: Tools, load: Load, rounds: int) -> tuple[dict[str, Figure], float]:
+    """Measure all under one load, and the ratio of the BPF sweep to the same iterators driven from C."""
     with workload("load", *load) as held:
         pids = _namespaces(held["pid"])
-        # What is compared closely takes turns: the machine is not equally fast at all times.
+        # What is compared closely takes turns, and is compared within a turn: the machine is not equally fast at all times.
         turns = [
-            (tools.floor_in_c("-r"), tools.iterators_in_c(), ours("bpf"), ours("procfs", AGENT_BUDGET))
+            (tools.floor_in_c("-r"), ours("procfs", AGENT_BUDGET), tools.iterators_in_c(), ours("bpf"))
             for _ in range(rounds)
         ]
-        floor, iterators, bpf, procfs = (
-            sorted(one, key=_milliseconds)[rounds // 2] for one in zip(*turns, strict=True)
-        )
-        found = {"C on procfs, each descriptor read (`floor.c -r`)": floor}
+        floor, procfs, iterators, bpf = map(list, zip(*turns, strict=True))
+        whole = [Figure((one.facts or {})["whole"], one.mebibytes, one.facts) for one in bpf]
+        found = {"C on procfs, each descriptor read (`floor.c -r`)": _compared(floor, floor)}
         found["C on procfs, counts and sockets only (`floor.c`)"] = tools.floor_in_c()
-        found[page.ITERATORS] = iterators
-        found[page.SWEEP] = bpf
-        found["SockAudit, BPF: sweep, owners, rules, JSON"] = Figure(
-            (bpf.facts or {})["whole"], bpf.mebibytes, bpf.facts
-        )
-        found["SockAudit, procfs, within the agent's budget"] = procfs
+        found["the same iterators driven from C"] = _compared(iterators, floor)
+        found["**SockAudit, BPF: the sweep**"] = _compared(bpf, floor)
+        found["SockAudit, BPF: sweep, owners, rules, JSON"] = _compared(whole, floor)
+        found["SockAudit, procfs, within the agent's budget"] = _compared(procfs, floor)
         found["SockAudit, procfs, everything read each time"] = ours("procfs", "none", 3)
         for name, measure in peers(pids).items():
             found[name] = measure()
             _tell(f"{name}: {found[name].milliseconds:.0f} ms")
-    return found
+    return found, _ratio(bpf, iterators)
 
 
 def _all_under(tools: Tools, load: Load) -> dict[str, float]:
@@ -115,8 +116,14 @@ def _ours_under(load: Load) -> Figure:
     return figure
 
 
-def _milliseconds(figure: Figure) -> float:
-    return figure.milliseconds
+def _compared(turns: Sequence[Figure], others: Sequence[Figure]) -> Figure:
+    """Return the median of the turns, with the ratio to what took the same turns."""
+    median = sorted(turns, key=lambda one: one.milliseconds)[len(turns) // 2]
+    return replace(median, ratio=_ratio(turns, others))
+
+
+def _ratio(turns: Sequence[Figure], others: Sequence[Figure]) -> float:
+    return statistics.median(one.milliseconds / other.milliseconds for one, other in zip(turns, others, strict=True))
 
 
 def _namespaces(leader: int) -> list[int]:

@@ -41,11 +41,13 @@ class Figure:
         milliseconds: CPU, user and system.
         mebibytes: resident, at the end; `None` where nobody asked.
         facts: whatever else it said.
+        ratio: to what it was compared with in turns; `None` where it took no turns.
     """
 
     milliseconds: float
     mebibytes: float | None = None
     facts: dict[str, Any] | None = None
+    ratio: float | None = None
 
 
 class Tools:
@@ -65,17 +67,16 @@ class Tools:
         return Figure(statistics.median(json.loads(line)["cpu_ms"]["total"] for line in lines[1:]))
 
     def iterators_in_c(self) -> Figure:
-        """The same BPF iterators, driven from C."""
-        lines = _said([self.iterate, self.object, "8"])
+        """The same BPF iterators, driven from C. In a memory cgroup as well: the kernel charges what the maps take."""
+        with memory_cgroup() as cgroup:
+            lines = _said(_within(cgroup, [self.iterate, self.object, "8"]))
         return Figure(statistics.median(float(line.split()[0]) for line in lines[2:]))
 
 
 def ours(source: str, budget: str = AGENT_BUDGET, rounds: int = 8) -> Figure:
     """This project, in a process of its own, steady."""
     with memory_cgroup() as cgroup:
-        # It joins before it begins: what was charged before is charged elsewhere.
-        join = ["sh", "-c", 'echo 0 > "$0/cgroup.procs"; exec "$@"', cgroup] if cgroup else []
-        (line,) = _said([*join, sys.executable, "-m", "bench.ours", source, budget, rounds, cgroup or ""])
+        (line,) = _said(_within(cgroup, [sys.executable, "-m", "bench.ours", source, budget, rounds, cgroup or ""]))
         facts = json.loads(line)
     return Figure(facts["sweep"], facts["rss"], facts)
 
@@ -98,6 +99,11 @@ def memory_cgroup() -> Iterator[str | None]:
                 os.rmdir(folder)
                 break
             time.sleep(0.1)
+
+
+def _within(cgroup: str | None, words: list[Any]) -> list[Any]:
+    """Have a program join before it begins: what was charged before is charged elsewhere."""
+    return ["sh", "-c", 'echo 0 > "$0/cgroup.procs"; exec "$@"', cgroup, *words] if cgroup else words
 
 
 def command(*words: str) -> Figure:

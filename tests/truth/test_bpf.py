@@ -1,11 +1,12 @@
 """What only BPF iterators see, and what happens where they cannot be had."""
 
 import os
+import resource
+import socket
 import subprocess
 import sys
 import uuid
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,7 @@ def test_every_fault_is_one_reason_and_procfs_takes_over(
         def short(*arguments: object, **options: object) -> object:
             seen = complete(*arguments, **options)  # type: ignore[arg-type]
             own = {one.pid for one in loaded.tasks() if one.number == os.getpid()}
-            seen.sums |= {pid: replace(seen.sums[pid], **sums) for pid in own}
+            seen.sums |= {pid: seen.sums[pid]._replace(**sums) for pid in own}
             return seen
 
         monkeypatch.setattr(loaded, "descriptors", short)
@@ -281,6 +282,32 @@ def test_more_listeners_than_their_connections_are_counted_of(start: Start) -> N
     assert len(found) == many
     assert 0 < sum(one.connections is None for one in found) < many
     assert "listener-connections" in {gap.id for gap in sample.gaps}
+
+
+def test_connections_are_counted_anew_by_each_pass(start: Start, uid: str) -> None:
+    """The ports stay in their map; one that is closed goes."""
+    loaded = Programs()
+    truth = start("clients", uid, 40)
+    port = truth["netns"], 1024, socket.AF_INET
+    for _ in range(3):
+        assert loaded.descriptors(frozenset({port})).connections == {port: 40}
+    other = truth["netns"], 1025, socket.AF_INET
+    assert loaded.descriptors(frozenset({port, other})).connections == {port: 40, other: 0}
+    assert loaded.descriptors(frozenset({other})).connections == {other: 0}
+    assert loaded.descriptors().connections == {}
+    loaded.close()
+
+
+def test_a_task_that_says_what_it_said_before_is_the_same_object(start: Start) -> None:
+    loaded = Programs()
+    truth = start("tcp", 2)
+    one, other = ({task.number: task for task in loaded.tasks()} for _ in range(2))
+    assert one[truth["pid"]] is other[truth["pid"]]
+    resource.prlimit(truth["pid"], resource.RLIMIT_NOFILE, (777, 777))
+    (changed,) = (task for task in loaded.tasks() if task.number == truth["pid"])
+    assert changed is not one[truth["pid"]]
+    assert changed.soft == 777
+    loaded.close()
 
 
 def test_a_table_that_grows_between_passes_breaks_no_sum(start: Start) -> None:

@@ -3,7 +3,7 @@
 import struct
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.kernel.bpf import records
@@ -62,19 +62,13 @@ class Descriptors:
     ranges: list[OwnRange] = field(default_factory=list)
 
 
-def taker(found: Descriptors, before: Mapping[bytes, Sums], now: dict[bytes, Sums]) -> Callable[[bytes], None]:
-    """Return what takes over one piece after the other of what the iterator writes.
-
-    Args:
-        found: what is filled in.
-        before: sums by what they said at the last pass: those that say the same are the same objects.
-        now: the same of this pass; what is filled in.
-    """
+def taker(found: Descriptors) -> Callable[[bytes], None]:
+    """Return what takes over one piece after the other of what the iterator writes."""
     held, sums, named = layout(Held), layout(Sums), layout(Named)
-    head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack
-    make, head_size, held_size, sums_size = makes(Held), _HEAD.size, held.size, sums.size
-    sums_of = found.sums
-    known, join = found.sharing.group_of, found.sharing.join
+    head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack_from
+    head_size, held_size, sums_size = _HEAD.size, held.size, sums.size
+    make_held, make_sums = makes(Held), makes(Sums)
+    sums_of, known, join = found.sums, found.sharing.group_of, found.sharing.join
 
     def take(piece: bytes) -> None:
         offset, end = 0, len(piece)
@@ -85,12 +79,11 @@ def taker(found: Descriptors, before: Mapping[bytes, Sums], now: dict[bytes, Sum
                 join(files.unpack_from(piece, offset + head_size), task)
                 offset += head_size + files.size
             elif tag == _SUMS:
-                said = piece[offset : offset + sums_size]
-                now[said] = sums_of[task] = before.get(said) or Sums(*read_sums(said))
+                sums_of[task] = make_sums(read_sums(piece, offset))
                 offset += sums_size
             elif tag == _HELD:
                 if word not in known:
-                    one = make(read_held(piece, offset))
+                    one = make_held(read_held(piece, offset))
                     if one.flags == records.SHARED and one.kind == _SOCKET and one.socket in _ALONE:
                         found.shared_sockets[one.socket].append(word)
                     else:

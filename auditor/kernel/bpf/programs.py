@@ -25,7 +25,6 @@ from auditor.kernel.bpf.records import (
     Signed,
     Stranger,
     StrangersOf,
-    Sums,
     Task,
     Values,
     Word,
@@ -69,7 +68,6 @@ class Programs:
         self._single = 0
         self._operations: dict[str, int] = {}
         self._tasks: dict[bytes, Task] = {}
-        self._sums: dict[bytes, Sums] = {}
         self._ports: frozenset[PortKey] = frozenset()  # in the map
         self._round = 0
         self._object = Object(data)
@@ -116,8 +114,7 @@ class Programs:
         self._tell(epolls=epolls, egress=egress)
         self._ask(ports)
         found = Descriptors()
-        before, self._sums = self._sums, {}
-        take, pieces = taker(found, before, self._sums), self._object.read("descriptors")
+        take, pieces = taker(found), self._object.read("descriptors")
         while some := list(islice(pieces, _AT_ONCE)):
             for piece in some:
                 take(piece)

@@ -146,8 +146,7 @@ class Task:
     command: Annotated[bytes, "u8", 16]
 
 
-@dataclass(slots=True, eq=False)  # as above
-class Sums:
+class Sums(NamedTuple):
     """What the table of a task holds.
 
     Attributes:

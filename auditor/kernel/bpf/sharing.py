@@ -1,6 +1,6 @@
 """Who refers to which open file descriptions: hundreds of thousands of them, in little memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 
@@ -38,8 +38,10 @@ class Sharing:
                     members.append((group, task))
             group_of[description] = after
 
-    def tasks(self, group: int) -> Iterator[int]:
-        """Yield the tasks of a group, the one that joined last first."""
+    def tasks(self, group: int) -> list[int]:
+        """Return the tasks of a group, the one that joined last first."""
+        members, tasks = self.members, []
         while group:
-            group, task = self.members[group]
-            yield task
+            group, task = members[group]
+            tasks.append(task)
+        return tasks

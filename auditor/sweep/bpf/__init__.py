@@ -59,17 +59,18 @@ def sweep(
     namespaces.complete(root, table.rows, losses)
     unseen = descriptors.classify(root, filled, losses, budget, Memory())
     table.forget(table.filled - {row.pid for row in filled})
+    rows = table.rows
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
-    cgroup_tasks, unseen_cgroups = tasks.take(root, table.rows, losses, spare)
-    outside = dumps.look_from_outside(root, table.rows, losses, spare, tracking=True)
+    cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses, spare)
+    outside = dumps.look_from_outside(root, rows, losses, spare, tracking=True)
     own = len(os.listdir("/proc/self/fd")) - 1
     seen = _pass(programs, memory, facts, egress=snat_ports is not None)
     if not table.has_all_of(seen):  # some began meanwhile
         table.enter(programs.tasks())
     _prove(table, seen, own)
     table.count(seen)
-    memory.entries = table.known()
+    memory.entries = table.entered
     rows = table.rows
     holdings = Holdings(table, seen, all_outside=snat_ports is not None)
     held, shared = holdings.sockets(), holdings.shared()

@@ -90,8 +90,7 @@ class Holdings:
 
     def _sort_out(self, held: Iterable[Held]) -> None:
         """Put each where it is asked for: there may be very many, so they are gone through once."""
-        by_flag = (
-            (records.LISTENS, self._listening),
+        others = (
             (records.QUEUES, self._queueing),
             (records.DROPS, self._dropping),
             (records.PTMX, self._masters),
@@ -104,8 +103,10 @@ class Holdings:
                 self._single.append(group)
             elif one.socket:
                 self._shared_tcp_udp.append(one)
-            if flags & ~records.SHARED:
-                for flag, several in by_flag:
+            if flags & records.LISTENS:
+                self._listening.append(one)
+            if flags & ~(records.SHARED | records.LISTENS):
+                for flag, several in others:
                     if flags & flag:
                         several.append(one)
             if one.kind in _WATCHERS:
@@ -114,7 +115,7 @@ class Holdings:
     def _pids(self, group: int) -> Holders:
         keepers = self._table.keepers
         pids = {keepers[task].pid for task in self._seen.sharing.tasks(group) if task in keepers}
-        return tuple(sorted(pids))
+        return tuple(sorted(pids)) if len(pids) > 1 else tuple(pids)
 
     def holders(self, description: int) -> Holders:
         """Return the pids whose tables refer to a description that stands for itself, ascending."""

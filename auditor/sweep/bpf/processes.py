@@ -31,6 +31,7 @@ class Table:
         by_pid: rows by process id.
         keepers: by the task that a record of descriptors names, the row that counts its table.
         before: of an earlier sweep, by process id.
+        entered: what the next sweep need not make anew.
         filled: pids that only /proc showed.
         time_wait_max: by namespace.
         ports: first and last ephemeral port, by namespace.
@@ -44,7 +45,7 @@ class Table:
     filled: set[int] = field(default_factory=set)
     time_wait_max: dict[int, int] = field(default_factory=dict)
     ports: dict[int, tuple[int, int]] = field(default_factory=dict)
-    _entered: dict[int, Entry] = field(default_factory=dict)
+    entered: dict[int, Entry] = field(default_factory=dict)
     _places: dict[int, Cgroups] = field(default_factory=dict)
     _shown: set[int] = field(default_factory=set)
     _other_tables: set[int] = field(default_factory=set)
@@ -59,16 +60,17 @@ class Table:
         # Those that are ending come last: others of the same cgroups show where they are. So do those that are known.
         new = sorted([task for task in self._answering(found) if not self._is_known(task)], key=_is_ending)
         known = [self._as_before(task) for task in new]
-        for task, row_before in zip(new, known, strict=True):
-            row = row_before or self._row(task)
-            self._learn(task)
-            self._entered[row.pid] = Entry(task, row)
-            self.by_pid[row.pid] = row
+        for task, before in zip(new, known, strict=True):
+            entry = before or Entry(task, self._row(task))
+            self.entered[task.number] = entry
+            self.by_pid[task.number] = entry.row
+            if task.netns not in self.ports:
+                self._learn(task)
 
     def count(self, seen: Descriptors) -> None:
         """Fill in what the pass over the descriptors saw. Who has ended since is taken out."""
         keepers: dict[int, Row] = {}
-        for task, row in self._entered.values():
+        for task, row in self.entered.values():
             if row.kernel_thread:
                 continue
             counted = seen.sums.get(task.pid)
@@ -87,51 +89,47 @@ class Table:
 
     def task_of(self, pid: int) -> int | None:
         """Return the task that answers for a process; `None` where none does."""
-        entry = self._entered.get(pid)
+        entry = self.entered.get(pid)
         return entry.task.pid if entry else None
-
-    def known(self) -> dict[int, Entry]:
-        """Return what the next sweep need not make anew."""
-        return {pid: entry for pid, entry in self._entered.items() if not _is_ending(entry.task)}
 
     def has_all_of(self, seen: Descriptors) -> bool:
         """Whether every task that showed descriptors is known."""
         return seen.sums.keys() <= self._shown
 
     def _is_known(self, task: Task) -> bool:
-        entry = self._entered.get(task.number)
+        entry = self.entered.get(task.number)
         return entry is not None and (entry.task.pid, entry.task.start) == (task.pid, task.start)
 
-    def _as_before(self, task: Task) -> Row | None:
-        """Return the row of a task that says just what it said before, as it was before anything was counted."""
+    def _as_before(self, task: Task) -> Entry | None:
+        """Return what was made of a task that says just what it said before, without what was counted."""
         entry = self.before.get(task.number)
         if entry is None or entry.task is not task:
             return None
         row = entry.row
-        if row.kernel_thread:
-            return row
-        if not row.cgroups:  # nobody could tell
-            return None
-        self._places[task.cgroups] = row.cgroups
-        row.begin_anew()
-        return row
+        if not row.kernel_thread:
+            if not _is_placed(entry):
+                return None
+            self._places[task.cgroups] = row.cgroups
+            row.begin_anew()
+        return entry
 
     def _row(self, task: Task) -> Row:
         if task.flags & records.KTHREAD:
             return _kernel_thread(task)
         row = _row(task)
         row.cgroups = self._places.get(task.cgroups) or self._cgroups_before(task) or self._read_cgroups(row)
-        if row.cgroups and (row.task or not task.flags & records.EXITING):
+        if _is_placed(Entry(task, row)):
             self._places[task.cgroups] = row.cgroups
         return row
 
     def _cgroups_before(self, task: Task) -> Cgroups:
         entry = self.before.get(task.number)
-        same = entry and (entry.task.start, entry.task.cgroups) == (task.start, task.cgroups)
-        return entry.row.cgroups if entry and same else ()
+        if entry is None or (entry.task.start, entry.task.cgroups) != (task.start, task.cgroups):
+            return ()
+        return entry.row.cgroups if _is_placed(entry) else ()
 
     def _read_cgroups(self, row: Row) -> Cgroups:
-        """Read where it is. Under v1 one that is ending shows `/`."""
+        """Read where it is."""
         try:
             with self.root.process(row.pid) as process:
                 return cgroup.parse(cgroup.read(process, row.task))
@@ -143,7 +141,7 @@ class Table:
 
     def _learn(self, task: Task) -> None:
         """Take over what it says of its network namespace."""
-        if not task.netns or task.netns in self.ports:
+        if not task.netns:
             return
         if task.flags & records.WITH_TIME_WAIT:
             self.time_wait_max[task.netns] = task.time_wait_max
@@ -153,8 +151,9 @@ class Table:
     def _answering(self, found: Iterable[Task]) -> Iterator[Task]:
         """Choose one task for each process: the leader, or a thread that outlives it. Oldest first, then by number."""
         chosen: dict[int, Task] = {}
-        for task in sorted(found, key=_by_age):
-            self._shown.add(task.pid)
+        oldest_first = sorted(found, key=_by_age)
+        self._shown.update([task.pid for task in oldest_first])
+        for task in oldest_first:
             other = chosen.setdefault(task.tgid, task)
             if other is task:
                 continue
@@ -211,6 +210,11 @@ _by_age = attrgetter("start", "number", "flags", "pid")  # of one process the le
 
 def _is_ending(task: Task) -> int:
     return task.flags & records.EXITING
+
+
+def _is_placed(entry: Entry) -> bool:
+    """Whether it is known where the process is. Under v1 one that is ending shows `/`, but not a thread that outlives it."""
+    return bool(entry.row.cgroups and (entry.row.task or not _is_ending(entry.task)))
 
 
 def _kernel_thread(task: Task) -> Row:

@@ -27,11 +27,14 @@ def seen(groups: Iterable[SocketGroup], table: Table, ranges: Iterable[OwnRange]
         own[one.netns].append((one.low, one.high))
     tcp: Counter[int] = Counter()
     udp: Counter[int] = Counter()
+    closed = TcpState.CLOSE
     for group in groups:
-        if group.netns is not None and group.protocol == "tcp" and group.state is not TcpState.CLOSE:
-            tcp[group.netns] += group.count
-        elif group.netns is not None and group.protocol == "udp":
+        if group.netns is None:
+            continue
+        if group.protocol == "udp":
             udp[group.netns] += group.count
+        elif group.state is not closed:
+            tcp[group.netns] += group.count
     inodes = {row.netns for row in table.by_pid.values() if row.netns is not None}
     return {
         inode: Seen(

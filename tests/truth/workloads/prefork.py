@@ -6,7 +6,7 @@ import socket
 
 from truth.workloads import proto
 
-CHILDREN, FILES, SOCKETS, INOTIFY, DUPLICATES, OWN = 4, 20, 7, 3, 2, 5
+CHILDREN, FILES, SOCKETS, INOTIFY, DUPLICATES, OWN = 4, 90, 7, 3, 2, 5
 
 proto.close_inherited()
 null = os.open("/dev/null", os.O_RDWR)

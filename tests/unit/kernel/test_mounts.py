@@ -1,0 +1,67 @@
+"""The list of mounts may be very long: it is not read again where it had nothing to tell, or where the answer still holds."""
+
+import os
+
+import pytest
+
+from auditor.kernel.procfs import mountinfo
+from auditor.kernel.root import ProcRoot
+from auditor.sweep import dumps, tasks
+from auditor.sweep.losses import Losses
+from auditor.sweep.memory import Memory, Spare
+from auditor.sweep.processes import Row
+
+
+def spare(patience: float = 120.0) -> Spare:
+    return Spare(Memory(), 0.03, patience)
+
+
+@pytest.mark.parametrize(
+    ("pins", "patience", "asked"), [({}, 120.0, 1), ({}, 0.0, 3), ({4026532000: "/run/netns/cni-1"}, 120.0, 3)]
+)
+def test_a_mount_namespace_that_keeps_nothing_alive_rests(
+    pins: dict[int, str], patience: float, asked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def namespaces(process: object) -> dict[int, str]:
+        read.append(process)
+        return pins
+
+    monkeypatch.setattr(mountinfo, "read_namespaces", namespaces)
+    some, row = spare(patience), Row(os.getpid(), 1, "it", 1, mounts=7)
+    for _ in range(3):
+        found = dumps._pinned(ProcRoot(), [row, row], some)
+        assert found.keys() == pins.keys()
+    assert len(read) == asked
+
+
+@pytest.mark.parametrize("patience", [120.0, 0.0])
+def test_where_cgroups_are_mounted_is_read_once(patience: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    root, some = ProcRoot(), spare(patience)
+    rows = [Row(os.getpid(), 1, "it", 1, cgroups=(("", "/a"), ("pids", "/a")))]
+    tasks.take(root, rows, Losses(), some)
+    mount = some.memory.cgroup_mount
+    assert mount is not None
+    again = []
+
+    def none(process: object) -> list[mountinfo.CgroupMount]:
+        again.append(process)
+        return []
+
+    monkeypatch.setattr(mountinfo, "read_cgroups", none)
+    tasks.take(root, rows, Losses(), some)
+    assert bool(again) == (patience == 0.0)
+    assert not patience or some.memory.cgroup_mount is mount
+
+
+def test_another_file_system_at_the_same_place_is_looked_for_anew() -> None:
+    root, some = ProcRoot(), spare()
+    rows = [Row(os.getpid(), 1, "it", 1, cgroups=(("", "/a"), ("pids", "/a")))]
+    tasks.take(root, rows, Losses(), some)
+    mount = some.memory.cgroup_mount
+    assert mount is not None
+    some.memory.cgroup_mount = mount._replace(device=mount.device + 1)
+    tasks.take(root, rows, Losses(), some)
+    assert some.memory.cgroup_mount is not None
+    assert some.memory.cgroup_mount.device == mount.device
