@@ -20,9 +20,8 @@ MAXIMUM_BYTES = 4 << 20
 """No kernel file that is read here comes near this size; a recorded tree may hold anything."""
 
 _CHUNK_BYTES = 16384
-_FIRST_BYTES = (
-    2047  # seq files end a read early only near a full page, and a sysctl clears as much memory as is asked for
-)
+# Seq files end a read early only near a full page, and a sysctl clears as much memory as is asked for.
+_FIRST_BYTES = 2047
 _LIST_BYTES = 1 << 18  # more than every other port, as text
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK  # a recorded tree may hold a FIFO, which must not block
 _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY

@@ -2,14 +2,15 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from node import workloads
-from node.cluster import NODE, SCRIPTS, STATIC_PODS, apply, eventually, get, kubectl, pod, run, says
+from node.cluster import NAMESPACE, NODE, SCRIPTS, STATIC_PODS, apply, eventually, get, kubectl, pod, run, says
 
 # The first test waits for a base image, wheels and the image's build, which take minutes where nothing is cached.
 SECONDS = 1200
@@ -19,6 +20,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.timeout(SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the agent said to a failure: the node is gone afterwards."""
+    report = yield
+    if report.failed and call.when == "call" and item.path.parent == Path(__file__).parent:
+        for title, command in (
+            (
+                "agent",
+                ("logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/name=sockaudit", "--tail", "60", "--timestamps"),
+            ),
+            ("events", ("get", "events", "-A", "--sort-by", ".lastTimestamp")),
+            ("findings", ("get", "sockaudits", "-o", "jsonpath={.items[*].status.findings}")),
+        ):
+            with suppress(AssertionError):
+                report.sections.append((title, kubectl(*command)[-20_000:]))
+    return report
 
 
 # Soon enough for tests; the budget is wide for the same reason. The defaults are what `make demo` runs with.

@@ -49,8 +49,8 @@ _MAPS: Mapping[str, tuple[type, type]] = {
     "tables": (Number, Number),
 }
 """Keys and values of those that a pass fills."""
-_AT_ONCE = 16  # pieces: the kernel's pass and what is made of it push each other out of the CPU's caches
-_ROUNDS = 0xFFFFFFFF
+_AT_ONCE = 8  # pieces: the kernel's pass and what is made of it push each other out of the CPU's caches
+_U32 = 0xFFFFFFFF
 _FIRST: Callable[[Values], Any] = itemgetter(0)  # the one figure of a record that has no other
 
 
@@ -110,7 +110,7 @@ class Programs:
             epolls: whether to tell of each epoll instance.
             egress: whether to count every connection that was begun to an address outside by its other end.
         """
-        self._round = self._round + 1 & _ROUNDS
+        self._round = self._round + 1 & _U32
         self._tell(epolls=epolls, egress=egress)
         self._ask(ports)
         found = Descriptors()
@@ -118,9 +118,8 @@ class Programs:
         while some := list(islice(pieces, _AT_ONCE)):
             for piece in some:
                 take(piece)
-        if any(
-            one.elsewhere for one in found.sums.values()
-        ):  # to look through a map takes its time, though it be empty
+        # To look through a map takes its time, though it be empty.
+        if any(one.elsewhere for one in found.sums.values()):
             found.strangers = self._drain("strangers", makes(Stranger), makes(StrangersOf))
         found.budgets = dict(self._drain("budgets", _FIRST, makes(Charged)))
         found.epoll_watches = dict(self._drain("epolls", _FIRST, _FIRST))

@@ -187,7 +187,7 @@ class Several(NamedTuple):
 
 
 class Held(NamedTuple):
-    """One descriptor: shared, of a socket that listens, has dropped or queues, of a terminal's master, or of inotify.
+    """One descriptor: of a socket that is shared, listens, has dropped or queues, of a terminal's master, or of inotify.
 
     Attributes:
         file: the description.
