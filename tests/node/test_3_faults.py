@@ -119,7 +119,8 @@ def test_an_api_that_is_away_loses_nothing(leak: Leak) -> None:
     finally:
         component("start", "apiserver")
     eventually(lambda: finding_on("frees-meanwhile") is None, within=120)
-    eventually(lambda: told("frees-meanwhile") == {"Warning": 1, "Normal": 1}, within=60)
+    # What the tests beside this one do is seen as well, and may have taken a share of what may be sent in five minutes.
+    eventually(lambda: told("frees-meanwhile") == {"Warning": 1, "Normal": 1}, within=330)
     assert told("stays-open") == {"Warning": 1}
     after = agent_pod()
     assert after is not None
