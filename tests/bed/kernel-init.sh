@@ -16,5 +16,6 @@ echo
 echo "=== Linux $(uname -r)"
 sh run.sh
 echo "=== exit $?"
+sleep 1 # else what the kernel says now may come in the middle of that line
 echo o >/proc/sysrq-trigger
 sleep 60
