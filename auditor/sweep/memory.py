@@ -301,10 +301,7 @@ class Spare:
             known: all that had nothing to tell, and when, in seconds of the monotonic clock.
             among: what might be asked.
         """
-        if self.seconds is None:
-            return {}
-        since = time.monotonic() - self.patience
-        return {one: known[one] for one in among if known.get(one, since) > since}
+        return {one: known[one] for one in among if one in known and self.rests(known[one])}
 
 
 def stale(name: str, what: str, ages: Collection[float]) -> Iterator[Gap]:

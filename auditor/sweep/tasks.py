@@ -38,7 +38,8 @@ def take(
         return (), []
     before = spare.memory.cgroup_mount
     known = before if before and spare.rests(before.at) else None
-    for pid in ([known.pid] if known else []) + ([1, os.getpid()] if root.own_pids else [1]):
+    doors = [1, os.getpid()] if root.own_pids else [1]
+    for pid in sorted(doors, key=lambda pid: known is None or pid != known.pid):  # first the one that answered before
         try:
             with root.process(pid) as process:
                 mount = known if known and _is_there(known, pid, process) else _mount(pid, process)

@@ -73,7 +73,6 @@ printf '%s\n' "$script" >"$work/boot/work/run.sh"
 qemu-system-x86_64 -machine accel=tcg -cpu max -smp 2 -m 3072 -display none -serial stdio -monitor none -nodefaults -no-reboot \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd.gz" -append 'console=ttyS0 quiet panic=-1 rdinit=/init' </dev/null |
   tr -d '\r' | tee "$work/console" | sed --unbuffered -n '/^=== Linux/,$p'
-# What the kernel says as it is switched off may come before the end of that line.
-status=$(sed -n 's/^=== exit \([0-9][0-9]*\)\(\[.*\)\{0,1\}$/\1/p' "$work/console")
+status=$(sed -n 's/^=== exit \([0-9]*\)$/\1/p' "$work/console")
 [[ -n $status ]] || { tail -20 "$work/console" >&2; fail "Linux $release did not come to the end of the script"; }
 exit "$status"

@@ -2,6 +2,7 @@
 // the CPU milliseconds of each round, a line each. What is left of a sweep's cost beyond this is the price of Python.
 #include <errno.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -92,7 +93,7 @@ static void learn_ports(ssize_t size)
 			at += sizeof(struct sums);
 			break;
 		case SEVERAL:
-			at += 16 + ((struct several *)at)->number * sizeof(u64);
+			at += offsetof(struct several, files) + ((struct several *)at)->number * sizeof(u64);
 			break;
 		case HELD:
 			at += sizeof(struct held);

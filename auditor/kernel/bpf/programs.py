@@ -37,6 +37,7 @@ from auditor.model import Kind
 
 K = TypeVar("K")
 V = TypeVar("V")
+Batches = Callable[[str, int, int], Iterator[tuple[bytes, bytes]]]
 
 BTF = "/sys/kernel/btf/vmlinux"
 _MAPS: Mapping[str, tuple[type, type]] = {
@@ -124,7 +125,7 @@ class Programs:
         found.budgets = dict(self._drain("budgets", _FIRST, makes(Charged)))
         found.epoll_watches = dict(self._drain("epolls", _FIRST, _FIRST))
         found.connections = self._accepted()
-        found.peers = self._drain("peers", _plain, _FIRST)
+        found.peers = self._drain("peers", tuple, _FIRST)
         found.ranges = [key for key, _ in self._drain("ranges", makes(OwnRange), _FIRST)]
         self._drain("tables", _FIRST, _FIRST)
         return found
@@ -141,18 +142,19 @@ class Programs:
         self._ports = ports
 
     def _accepted(self) -> dict[PortKey, int]:
-        found: dict[PortKey, int] = {}
-        port, accepted = layout(Port), layout(Accepted)
-        for keys, values in self._object.entries("ports", port.size, accepted.size):
-            for key, (counted_in, number) in zip(port.iter_unpack(keys), accepted.iter_unpack(values), strict=True):
-                found[key] = number if counted_in == self._round else 0
-        return found
+        found = self._unpacked(self._object.entries, "ports", tuple, tuple)
+        return {port: number if counted_in == self._round else 0 for port, (counted_in, number) in found}
 
     def _drain(self, name: str, key: Callable[[Values], K], value: Callable[[Values], V]) -> list[tuple[K, V]]:
         """Empty a map and return what was in it, each entry made of what its layout unpacks."""
+        return self._unpacked(self._object.drain, name, key, value)
+
+    def _unpacked(
+        self, read: Batches, name: str, key: Callable[[Values], K], value: Callable[[Values], V]
+    ) -> list[tuple[K, V]]:
         found: list[tuple[K, V]] = []
         one, other = (layout(record) for record in _MAPS[name])
-        for keys, values in self._object.drain(name, one.size, other.size):
+        for keys, values in read(name, one.size, other.size):
             found.extend(zip(map(key, one.iter_unpack(keys)), map(value, other.iter_unpack(values)), strict=True))
         return found
 
@@ -194,8 +196,3 @@ def _specimens(stack: ExitStack) -> Iterator[tuple[int, Kind]]:
         if fd >= 0:  # else a budget is spent just now, and descriptors of this kind count as others
             stack.callback(os.close, fd)
             yield fd, kind
-
-
-def _plain(record: Values) -> Any:  # noqa: ANN401 - whatever its layout says
-    """Leave it as it was unpacked."""
-    return record

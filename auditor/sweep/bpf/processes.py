@@ -57,11 +57,11 @@ class Table:
 
     def enter(self, found: Iterable[Task]) -> None:
         """Take over who there is. May be called again: with those that began since, and threads that outlive their leader."""
-        # Those that are ending come last: others of the same cgroups show where they are. So do those that are known.
+        # Those of the same cgroups show each other where they are: first who is known, last who is ending.
         new = sorted([task for task in self._answering(found) if not self._is_known(task)], key=_is_ending)
         known = [self._as_before(task) for task in new]
         for task, before in zip(new, known, strict=True):
-            entry = before or Entry(task, self._row(task))
+            entry = before or self._made_of(task)
             self.entered[task.number] = entry
             self.by_pid[task.number] = entry.row
             if task.netns not in self.ports:
@@ -113,14 +113,15 @@ class Table:
             row.begin_anew()
         return entry
 
-    def _row(self, task: Task) -> Row:
+    def _made_of(self, task: Task) -> Entry:
         if task.flags & records.KTHREAD:
-            return _kernel_thread(task)
+            return Entry(task, _kernel_thread(task))
         row = _row(task)
         row.cgroups = self._places.get(task.cgroups) or self._cgroups_before(task) or self._read_cgroups(row)
-        if _is_placed(Entry(task, row)):
+        entry = Entry(task, row)
+        if _is_placed(entry):
             self._places[task.cgroups] = row.cgroups
-        return row
+        return entry
 
     def _cgroups_before(self, task: Task) -> Cgroups:
         entry = self.before.get(task.number)
