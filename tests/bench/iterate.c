@@ -90,7 +90,7 @@ static void learn_ports(ssize_t size)
 			ports[listening++] = (struct port){one->netns, one->port, one->family};
 		switch (one->tag) {
 		case SUMS:
-			at += sizeof(struct sums);
+			at += sizeof(struct sums) + ((struct sums *)at)->peers * sizeof(struct peer);
 			break;
 		case SEVERAL:
 			at += offsetof(struct several, files) + ((struct several *)at)->number * sizeof(u64);

@@ -17,9 +17,9 @@ from truth.starting import Start, workload
 
 from auditor.kernel.bpf import libbpf
 from auditor.kernel.bpf.programs import Programs
-from auditor.kernel.bpf.records import PORTS_MAX
+from auditor.kernel.bpf.records import PEERS_AT_HAND, PORTS_MAX
 from auditor.kernel.root import ProcRoot
-from auditor.model import NodeSample
+from auditor.model import NodeSample, Peer, TcpState
 from auditor.sweep import Memory, SweepError
 from auditor.sweep import sweep as by_procfs
 from auditor.sweep.source import RETRY_SECONDS, Source
@@ -180,24 +180,32 @@ def test_programs_that_could_not_be_loaded_before_say_what_was_missing_then() ->
     )
 
 
-def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    truth = start("tcp", 2)
+def test_very_many_other_ends_are_all_told_apart(start: Start, uid: str) -> None:
+    truth, many = start("closing", uid, PEERS_AT_HAND + 4), PEERS_AT_HAND + 4
+    (group,) = (
+        one for one in sweep(ProcRoot()).sockets if one.holders == (truth["pid"],) and one.state is TcpState.CLOSE_WAIT
+    )
+    assert group.count == many * (many + 1) // 2
+    assert group.peers == tuple(Peer(f"127.0.1.{number}", None, number) for number in (many, many - 1, many - 2))
+
+
+def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(
+    start: Start, uid: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truth = start("closing", uid, PEERS_AT_HAND + 4)
     loaded = Programs()
 
-    def peers() -> Counter[int]:
-        found = Counter[int]()
-        for (pid, state, *_), number in loaded.descriptors().peers:
-            found[state] += number if pid == truth["pid"] else 0
-        return found
+    def in_map() -> int:
+        return sum(number for one, number in loaded.descriptors().more_peers if one.pid == truth["pid"])
 
-    before = peers()
+    before = in_map()
     with monkeypatch.context() as patch:
         patch.setattr(loaded, "_drain", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             loaded.descriptors()
     loaded.empty()
-    assert peers() == before
-    assert before.total()
+    assert in_map() == before
+    assert before
     loaded.close()
 
 

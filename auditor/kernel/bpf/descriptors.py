@@ -12,7 +12,8 @@ from auditor.kernel.bpf.records import (
     Held,
     Named,
     OwnRange,
-    PeerKey,
+    Peer,
+    PeerOf,
     PortKey,
     Stranger,
     StrangersOf,
@@ -44,7 +45,9 @@ class Descriptors:
         budgets: of inotify, by address.
         epoll_watches: by user; what single CPUs have not added yet is missing.
         connections: established ones at each port that was asked for.
-        peers: the other end of connections; of established ones a sample, weighted, but of those outside all if asked for.
+        peers: by task, the other ends of its connections, packed; of established ones a sample, weighted, but of those
+            outside all if asked for.
+        more_peers: those of tasks that have very many.
         names: of UNIX sockets that listen, by description.
         ranges: of ephemeral ports that single sockets have.
     """
@@ -57,7 +60,8 @@ class Descriptors:
     budgets: dict[int, Charged] = field(default_factory=dict)
     epoll_watches: dict[int, int] = field(default_factory=dict)
     connections: dict[PortKey, int] = field(default_factory=dict)
-    peers: list[tuple[PeerKey, int]] = field(default_factory=list)
+    peers: dict[int, bytes] = field(default_factory=dict)
+    more_peers: list[tuple[PeerOf, int]] = field(default_factory=list)
     names: dict[int, bytes] = field(default_factory=dict)
     ranges: list[OwnRange] = field(default_factory=list)
 
@@ -66,9 +70,9 @@ def taker(found: Descriptors) -> Callable[[bytes], None]:
     """Return what takes over one piece after the other of what the iterator writes."""
     held, sums, named = layout(Held), layout(Sums), layout(Named)
     head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack_from
-    head_size, held_size, sums_size = _HEAD.size, held.size, sums.size
+    head_size, held_size, sums_size, peer_size = _HEAD.size, held.size, sums.size, layout(Peer).size
     make_held, make_sums = makes(Held), makes(Sums)
-    sums_of, known, join = found.sums, found.sharing.group_of, found.sharing.join
+    sums_of, peers, known, join = found.sums, found.peers, found.sharing.group_of, found.sharing.join
 
     def take(piece: bytes) -> None:
         offset, end = 0, len(piece)
@@ -79,15 +83,18 @@ def taker(found: Descriptors) -> Callable[[bytes], None]:
                 join(files.unpack_from(piece, offset + head_size), task)
                 offset += head_size + files.size
             elif tag == _SUMS:
-                sums_of[task] = make_sums(read_sums(piece, offset))
+                one = sums_of[task] = make_sums(read_sums(piece, offset))
                 offset += sums_size
+                if one.peers:
+                    begun, offset = offset, offset + one.peers * peer_size
+                    peers[task] = piece[begun:offset]
             elif tag == _HELD:
                 if word not in known:
-                    one = make_held(read_held(piece, offset))
-                    if one.flags == records.SHARED and one.kind == _SOCKET and one.socket in _ALONE:
-                        found.shared_sockets[one.socket].append(word)
+                    thing = make_held(read_held(piece, offset))
+                    if thing.flags == records.SHARED and thing.kind == _SOCKET and thing.socket in _ALONE:
+                        found.shared_sockets[thing.socket].append(word)
                     else:
-                        found.held.append(one)
+                        found.held.append(thing)
                 join((word,), task)
                 offset += held_size
             else:

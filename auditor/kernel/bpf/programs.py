@@ -125,7 +125,8 @@ class Programs:
         found.budgets = dict(self._drain("budgets", _FIRST, makes(Charged)))
         found.epoll_watches = dict(self._drain("epolls", _FIRST, _FIRST))
         found.connections = self._accepted()
-        found.peers = self._drain("peers", tuple, _FIRST)
+        if any(one.more_peers for one in found.sums.values()):
+            found.more_peers = self._drain("peers", makes(PeerOf), _FIRST)
         found.ranges = [key for key, _ in self._drain("ranges", makes(OwnRange), _FIRST)]
         self._drain("tables", _FIRST, _FIRST)
         return found

@@ -27,8 +27,11 @@ TCP_STATES = 13  # include/net/tcp_states.h, up to TCP_NEW_SYN_RECV
 MUCH_QUEUED = 16_384
 """Bytes in the queues of a TCP socket that make it worth watching whether they ever move."""
 
+PEERS_AT_HAND = 8
+"""Other ends of a task's connections that are told apart where it is summed."""
+
 PEERS_MAX = 32_768
-"""Other ends of connections that are told apart, of all processes together."""
+"""Those that are told apart besides, of all tasks together."""
 
 EVERY = 32
 """Of so many established connections the programs look at the other end of one."""
@@ -55,6 +58,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "DROPS": 8,
     "QUEUES": 16,
     "MUCH_QUEUED": MUCH_QUEUED,
+    "PEERS_AT_HAND": PEERS_AT_HAND,
     "PEERS_MAX": PEERS_MAX,
     "EVERY": EVERY,
     "PORTS_MAX": PORTS_MAX,
@@ -147,7 +151,7 @@ class Task:
 
 
 class Sums(NamedTuple):
-    """What the table of a task holds.
+    """What the table of a task holds. So many `Peer` follow as it says.
 
     Attributes:
         netns: the task's. Sockets of it are summed here; of others in the map `strangers`, and counted in `elsewhere`.
@@ -158,6 +162,7 @@ class Sums(NamedTuple):
         tcp_queued: bytes.
         kinds: how many of each, as `KINDS` has them.
         tcp: sockets by state.
+        more_peers: 1 where others are in the map `peers`.
     """
 
     tag: u32
@@ -174,7 +179,18 @@ class Sums(NamedTuple):
     unix: u32
     other: u32
     elsewhere: u32
-    reserved: u32
+    peers: u16
+    more_peers: u16
+
+
+class Peer(NamedTuple):
+    """TCP sockets of one task in one state with the same other end; port 0: clients."""
+
+    address: Annotated[bytes, "u8", 16]
+    state: u8
+    family: u8
+    port: u16
+    number: u32
 
 
 class Several(NamedTuple):
@@ -302,18 +318,14 @@ class OwnRange(NamedTuple):
     high: u16
 
 
-PeerKey = tuple[int, int, int, int, bytes]
-"""What is in a `PeerOf`."""
-
-
 class PeerOf(NamedTuple):
-    """Key of TCP sockets of one process in one state with the same other end; port 0: clients."""
+    """Key of those that found no room behind the sums of their task."""
 
-    pid: u32
+    address: Annotated[bytes, "u8", 16]
     state: u8
     family: u8
     port: u16
-    address: Annotated[bytes, "u8", 16]
+    pid: u32
 
 
 class Number(NamedTuple):
@@ -351,7 +363,8 @@ _IN_C: dict[type, str] = {
     StrangersOf: "strangers_of",
     Port: "port",
     Accepted: "accepted",
-    PeerOf: "peer",
+    Peer: "peer",
+    PeerOf: "peer_of",
     OwnRange: "own_range",
 }
 

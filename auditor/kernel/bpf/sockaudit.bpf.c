@@ -348,11 +348,12 @@ struct {
 	__type(value, struct accepted);
 } ports SEC(".maps");
 
+// The other ends of connections that found no room behind the sums of their task.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, PEERS_MAX);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct peer);
+	__type(key, struct peer_of);
 	__type(value, u64);
 } peers SEC(".maps");
 
@@ -364,6 +365,14 @@ struct {
 	__type(key, struct own_range);
 	__type(value, u64);
 } ranges SEC(".maps");
+
+// The task that is being shown, and whether there is one. Only one reader at a time.
+struct {
+	struct sums sums;
+	struct peer peers[PEERS_AT_HAND];
+} current;
+u32 summing;
+_Static_assert(sizeof(current) == sizeof(struct sums) + sizeof(current.peers), "peers follow the sums");
 
 static __always_inline struct settings *told(void)
 {
@@ -774,11 +783,49 @@ static __always_inline u32 shown_before(struct task_struct *task)
 	return (int)bpf_map_update_elem(&tables, &table, &shown_by, BPF_NOEXIST) == -EEXIST;
 }
 
+static __always_inline u32 differ(const struct peer *one, const struct peer *other)
+{
+	const u32 *words = (void *)one, *others = (void *)other;
+	u32 bits = 0;
+
+	for (u32 i = 0; i < __builtin_offsetof(struct peer, number) / sizeof(u32); i++)
+		bits |= words[i] ^ others[i];
+	return bits;
+}
+
+// Most tasks have few other ends: those are counted at hand, and only more of them in a map.
+static __always_inline void count_peer(struct peer *other, u32 pid)
+{
+	struct peer_of key = { .state = other->state, .family = other->family, .port = other->port, .pid = pid };
+	u64 *met, weight = other->number;
+
+	for (u32 i = 0; i < PEERS_AT_HAND; i++) {
+		struct peer *one = &current.peers[i];
+
+		if (i >= current.sums.peers) {
+			*one = *other;
+			current.sums.peers = i + 1;
+			return;
+		}
+		if (!differ(one, other)) {
+			one->number += weight;
+			return;
+		}
+	}
+	__builtin_memcpy(key.address, other->address, sizeof(key.address));
+	met = bpf_map_lookup_elem(&peers, &key);
+	if (met)
+		*met += weight;
+	else
+		bpf_map_update_elem(&peers, &key, &weight, BPF_ANY);
+	current.sums.more_peers = 1;
+}
+
 static __always_inline void count_connection(struct held *one, struct sock *sk, u32 every, u32 round)
 {
 	struct port local = { .netns = one->netns, .number = one->port, .family = one->family };
 	struct accepted *accepted = bpf_map_lookup_elem(&ports, &local);
-	u64 weight = 1;
+	u32 weight = 1;
 
 	if (one->state == TCP_ESTABLISHED && accepted && !counted_before) {
 		if (accepted->round != round) {
@@ -795,7 +842,7 @@ static __always_inline void count_connection(struct held *one, struct sock *sk, 
 			return;
 		weight = EVERY;
 	}
-	struct peer other = { .pid = one->pid, .state = one->state, .family = one->family };
+	struct peer other = { .state = one->state, .family = one->family, .number = weight };
 
 	if (!accepted) // else the peer is a client, whose port is any
 		other.port = __builtin_bswap16(sk->__sk_common.skc_dport);
@@ -803,12 +850,7 @@ static __always_inline void count_connection(struct held *one, struct sock *sk, 
 		__builtin_memcpy(other.address, &sk->__sk_common.skc_daddr, 4);
 	else if (bpf_core_field_exists(sk->__sk_common.skc_v6_daddr))
 		bpf_core_read(other.address, 16, &sk->__sk_common.skc_v6_daddr);
-	u64 *met = bpf_map_lookup_elem(&peers, &other);
-
-	if (met)
-		*met += weight;
-	else
-		bpf_map_update_elem(&peers, &other, &weight, BPF_ANY);
+	count_peer(&other, one->pid);
 }
 
 static __always_inline void add_stranger(struct sums *sums, struct held *one)
@@ -828,10 +870,7 @@ static __always_inline void add_stranger(struct sums *sums, struct held *one)
 	}
 }
 
-// The sums of the task that is being shown, and whether there is one. Only one reader at a time.
-struct sums current;
-u32 summing;
-// What it shares with others, not yet written.
+// What the task that is being shown shares with others, not yet written.
 struct several several;
 // The descriptions it was shown last with other references. dup(2) makes many descriptors of one: the first one says all.
 u64 recent[RECENT];
@@ -846,6 +885,15 @@ static __always_inline long write_several(struct seq_file *seq)
 	return bpf_seq_write(seq, &several, __builtin_offsetof(struct several, files) + number * sizeof(u64));
 }
 
+static __always_inline long write_sums(struct seq_file *seq)
+{
+	u64 number = current.sums.peers;
+
+	if (number > PEERS_AT_HAND) // never, but the verifier does not know
+		number = PEERS_AT_HAND;
+	return bpf_seq_write(seq, &current, sizeof(struct sums) + number * sizeof(struct peer));
+}
+
 SEC("iter/task_file")
 int descriptors(struct bpf_iter__task_file *ctx)
 {
@@ -854,7 +902,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 	struct seq_file *seq = ctx->meta->seq;
 
 	if (!task || !file) { // the end
-		if (summing && !write_several(seq) && !bpf_seq_write(seq, &current, sizeof(current)))
+		if (summing && !write_several(seq) && !write_sums(seq))
 			summing = 0;
 		return 0;
 	}
@@ -893,17 +941,17 @@ int descriptors(struct bpf_iter__task_file *ctx)
 
 	if (references(file) > known->single) {
 		one.flags |= SHARED;
-		if (summing && current.pid == task->pid)
+		if (summing && current.sums.pid == task->pid)
 			for (int i = 0; i < RECENT; i++)
 				again |= recent[i] == (u64)file;
 	}
 	if (sk && one.socket == TCP && one.flags == SHARED) // the reader counts where it goes
 		describe_peer(&one, sk);
 	if (again) {
-		current.fds++;
-		current.shared++;
+		current.sums.fds++;
+		current.sums.shared++;
 		if (kind < KINDS)
-			current.kinds[kind]++;
+			current.sums.kinds[kind]++;
 		return 0;
 	}
 	if (one.flags & LISTENS && one.family == AF_UNIX) {
@@ -915,7 +963,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 	}
 	// Of what is shared, and nothing else that is asked about, only by whom.
 	u32 plain = one.flags == SHARED && kind != KIND_SOCKET && kind != KIND_INOTIFY && kind != KIND_EPOLL;
-	u32 ended = summing && current.pid != task->pid, full = summing && plain && several.number == SEVERAL_MAX;
+	u32 ended = summing && current.sums.pid != task->pid, full = summing && plain && several.number == SEVERAL_MAX;
 
 	if (!plain && (one.flags || kind == KIND_INOTIFY || (kind == KIND_EPOLL && known->epolls))) {
 		if (bpf_seq_write(seq, &one, sizeof(one)))
@@ -923,7 +971,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 	}
 	if ((ended || full) && write_several(seq))
 		return 0;
-	if (ended && bpf_seq_write(seq, &current, sizeof(current)))
+	if (ended && write_sums(seq))
 		return 0;
 
 	// All is written: from here on it counts.
@@ -937,11 +985,11 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		if (bpf_core_field_exists(cred->ucounts))
 			write_down(BPF_CORE_READ(cred, ucounts));
 		write_down_epoll(BPF_CORE_READ(cred, user));
-		__builtin_memset(&current, 0, sizeof(current));
-		current.tag = SUMS;
-		current.pid = task->pid;
+		__builtin_memset(&current.sums, 0, sizeof(current.sums));
+		current.sums.tag = SUMS;
+		current.sums.pid = task->pid;
 		if (namespaces)
-			current.netns = namespaces->net_ns->ns.inum;
+			current.sums.netns = namespaces->net_ns->ns.inum;
 		__builtin_memset(recent, 0, sizeof(recent));
 		several.tag = SEVERAL;
 		several.pid = task->pid;
@@ -953,11 +1001,11 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		recent[oldest++ & (RECENT - 1)] = (u64)file;
 	if (plain)
 		several.files[several.number++ & (SEVERAL_MAX - 1)] = (u64)file;
-	current.fds++;
+	current.sums.fds++;
 	if (kind < KINDS)
-		current.kinds[kind]++;
+		current.sums.kinds[kind]++;
 	if (one.flags & SHARED)
-		current.shared++;
+		current.sums.shared++;
 	if (kind != KIND_SOCKET || one.flags & SHARED) // what is shared the reader counts
 		return 0;
 	if (sk && one.socket == TCP) {
@@ -967,19 +1015,19 @@ int descriptors(struct bpf_iter__task_file *ctx)
 			count_connection(&one, sk, every, known->round);
 		write_down_range(&one, sk);
 	}
-	if (one.netns != current.netns && one.socket != OTHER) {
-		add_stranger(&current, &one);
+	if (one.netns != current.sums.netns && one.socket != OTHER) {
+		add_stranger(&current.sums, &one);
 	} else if (one.socket == TCP) {
 		if (one.state < TCP_STATES)
-			current.tcp[one.state]++;
-		current.tcp_queued += one.queued;
+			current.sums.tcp[one.state]++;
+		current.sums.tcp_queued += one.queued;
 	} else if (one.socket == UDP) {
-		current.udp++;
-		current.udp_queued += one.queued;
+		current.sums.udp++;
+		current.sums.udp_queued += one.queued;
 	} else if (one.socket == UNIX) {
-		current.unix++;
+		current.sums.unix++;
 	} else {
-		current.other++;
+		current.sums.other++;
 	}
 	return 0;
 }

@@ -139,7 +139,7 @@ def _uncounted(seen: Descriptors) -> Iterator[Gap]:
 
 def _uncounted_egress(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
     yield from egress.gaps(network, through_descriptors=True)
-    if len(seen.peers) >= records.PEERS_MAX:
+    if len(seen.more_peers) >= records.PEERS_MAX:
         detail = f"connections to other ends than the first {records.PEERS_MAX:,} are not counted"
         yield Gap("egress-ends", detail, limits=frozenset({"snat-ports"}))
 

@@ -9,7 +9,8 @@ from itertools import chain
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
-from auditor.kernel.bpf.records import Held
+from auditor.kernel.bpf.records import Held, layout
+from auditor.kernel.bpf.records import Peer as PeerRecord
 from auditor.kernel.diag import short_address, unix_name, written
 from auditor.kernel.outside import is_outside
 from auditor.model import (
@@ -33,13 +34,16 @@ Key = tuple[int, int, int, Holders]
 Heard = tuple[int, int, int, int, bytes]
 """Namespace, port, family, protocol and address that are listened on."""
 
-Met = tuple[int, int, int, bytes]
-"""How many connections have the same other end; its family, port and address."""
+Met = tuple[int, int, int, int, bytes]
+"""State of connections with the same other end, how many they are; its family, port and address."""
+
+PeersByState = Mapping[int, tuple[Peer, ...]]
 
 _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
 STATES = {int(state): state for state in TcpState} | {12: TcpState.SYN_RECV}
 _PEERS_MAX = 3
+_NO_PEERS: PeersByState = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,17 +152,17 @@ class Holdings:
             several[key] = number_before + number, queued_before + queued
         return (*self._summed(self._peers()), *(_group(key, *figures) for key, figures in several.items()))
 
-    def _summed(self, peers: Mapping[tuple[int, int], tuple[Peer, ...]]) -> Iterator[SocketGroup]:
+    def _summed(self, peers: Mapping[int, PeersByState]) -> Iterator[SocketGroup]:
         """Yield what the programs summed by process: sockets of its own namespace that nobody else holds."""
         keepers = self._table.keepers
         for sums in self._seen.sums.values():
             row = keepers.get(sums.pid)
             if row is None:
                 continue
-            alone, netns = (row.pid,), sums.netns
+            alone, netns, ends = (row.pid,), sums.netns, peers.get(sums.pid, _NO_PEERS)
             waiting = sums.tcp_queued  # over all states; said of the first
             for state, name, number in _by_state(sums.tcp):
-                yield SocketGroup(netns, "tcp", name, alone, number, waiting, peers.get((row.pid, state), ()))
+                yield SocketGroup(netns, "tcp", name, alone, number, waiting, ends.get(state, ()))
                 waiting = 0
             if sums.udp:
                 yield SocketGroup(netns, "udp", None, alone, sums.udp, sums.udp_queued)
@@ -182,25 +186,30 @@ class Holdings:
                 if self._holders[group]:
                     yield _key(0, sort, 0, self._holders[group]), number, 0
 
-    def _peers(self) -> Mapping[tuple[int, int], tuple[Peer, ...]]:
-        """Return whom the sockets of each process and state are connected to."""
-        keepers, all_outside = self._table.keepers, self._all_outside
-        met: defaultdict[tuple[int, int], list[Met]] = defaultdict(list)
-        for (task, state, family, port, address), number in self._seen.peers:
-            row = keepers.get(task)
-            if row is not None:
-                met[row.pid, state].append((number, family, port, address))
-        return {(pid, state): _most(state, several, all_outside) for (pid, state), several in met.items()}
+    def _peers(self) -> dict[int, PeersByState]:
+        """Return whom the sockets of each task are connected to, by their state."""
+        all_outside = self._all_outside
+        found = {task: _most(packed, all_outside) for task, packed in self._seen.peers.items()}
+        more: defaultdict[int, list[Met]] = defaultdict(list)
+        for one, number in self._seen.more_peers:
+            more[one.pid].append((one.state, number, one.family, one.port, one.address))
+        for task, met in more.items():
+            found[task] = _by_state_most([*_unpacked(self._seen.peers.get(task, b"")), *met], all_outside)
+        return found
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
         """Yield the other ends of connections that were begun here, with who holds them and how many.
 
         Only of those outside they are all: of others the programs count a sample.
         """
-        for (task, _, family, port, address), number in self._seen.peers:
-            row = self._table.keepers.get(task)
-            if row is not None:
-                yield (port, short_address(family, address)), (row.pid,), number
+        keepers = self._table.keepers
+        for task, packed in self._seen.peers.items():
+            if task in keepers:
+                for _, number, family, port, address in _unpacked(packed):
+                    yield (port, short_address(family, address)), (keepers[task].pid,), number
+        for one, number in self._seen.more_peers:
+            if one.pid in keepers:
+                yield (one.port, short_address(one.family, one.address)), (keepers[one.pid].pid,), number
         for held in self._shared_tcp_udp:
             if held.socket == records.TCP and not held.flags & records.LISTENS:
                 accepted = (held.netns, held.port, held.family) in self._seen.connections
@@ -308,21 +317,36 @@ def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
     return tuple((state, STATES.get(state, TcpState.CLOSE), number) for state, number in figures if number)
 
 
-def _most(state: int, met: list[Met], all_outside: bool) -> tuple[Peer, ...]:  # noqa: FBT001 - as below
-    """Return the most frequent of the ends of one process and state."""
-    if len(met) > 1:
-        if len({family for _, family, _, _ in met}) > 1:
-            met = _joined(met)
-        met.sort(reverse=True)
-    return tuple([_peer(state, *one, all_outside) for one in met[:_PEERS_MAX]])
+@lru_cache(maxsize=1024)
+def _most(packed: bytes, all_outside: bool) -> PeersByState:  # noqa: FBT001 - for the cache
+    """Return the most frequent of the other ends of one task, by state. Often they are what they were before."""
+    return _by_state_most(_unpacked(packed), all_outside)
+
+
+def _unpacked(packed: bytes) -> Iterator[Met]:
+    for address, state, family, port, number in layout(PeerRecord).iter_unpack(packed):
+        yield state, number, family, port, address
+
+
+def _by_state_most(met: Iterable[Met], all_outside: bool) -> PeersByState:  # noqa: FBT001 - as below
+    several: defaultdict[int, list[Met]] = defaultdict(list)
+    for one in met:
+        several[one[0]].append(one)
+    return {state: _of_state(some, all_outside) for state, some in several.items()}
+
+
+def _of_state(met: list[Met], all_outside: bool) -> tuple[Peer, ...]:  # noqa: FBT001 - as below
+    if len({family for _, _, family, _, _ in met}) > 1:
+        met = _joined(met)
+    return tuple(_peer(*one, all_outside) for one in sorted(met, reverse=True)[:_PEERS_MAX])
 
 
 def _joined(met: Iterable[Met]) -> list[Met]:
     """Add up what is the same end: IPv4, and the same written as IPv6."""
     several: dict[End, Met] = {}
-    for number, family, port, address in met:
+    for state, number, family, port, address in met:
         end = port, short_address(family, address)
-        several[end] = number + (several[end][0] if end in several else 0), family, port, address
+        several[end] = state, number + (several[end][1] if end in several else 0), family, port, address
     return list(several.values())
 
 

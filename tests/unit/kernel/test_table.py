@@ -23,7 +23,7 @@ def task(pid: int, *, files: int, thread: bool = False, number: int = GONE, thre
 
 def sums(pid: int, fds: int) -> Sums:
     empty = bytes(4 * len(records.KINDS)), bytes(4 * records.TCP_STATES)
-    return Sums(records.CONSTANTS["SUMS"], pid, 1, fds, 0, 0, 0, 0, *empty, 0, 0, 0, 0, 0)
+    return Sums(records.CONSTANTS["SUMS"], pid, 1, fds, 0, 0, 0, 0, *empty, 0, 0, 0, 0, 0, 0)
 
 
 def entered() -> Table:
