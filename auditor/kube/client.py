@@ -1,28 +1,19 @@
-"""With `kubeconfig` the one place that touches the `kubernetes` package: it finds server, trust and token; JSON stays JSON.
-
-The package's typed models cost four times the CPU and twice the memory of the plain documents, so its `Configuration`
-and connection pool are used and nothing above them.
-"""
+"""The cluster's API: verbs on paths, and JSON stays JSON."""
 
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
-from threading import Lock
 from typing import Any, Final, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-import yaml
-from kubernetes.client.rest import RESTClientObject
-from kubernetes.config import ConfigException
 
 from auditor import __version__
 from auditor.kube.access import Access
-from auditor.kube.kubeconfig import configuration
+from auditor.kube.server import NoConfigError, Server, inside, of_this_pod
 from auditor.model.words import bounded, clean
 
 Json = dict[str, Any]
@@ -39,8 +30,6 @@ _LONGEST_WAIT_SECONDS: Final = 5.0  # What a Retry-After may cost the caller, at
 _LARGEST_REPLY: Final = 32 << 20  # A node's pod list is about 1 MiB; what is larger is not for us.
 _LARGEST_LINE: Final = 8 << 20  # etcd holds no object above 1.5 MiB.
 _MOST_WORDS: Final = 300
-# The package writes certificates of a kubeconfig to temporary files, and gives their names away before they are written.
-_LOADING: Final = Lock()
 
 
 class ApiError(Exception):
@@ -58,12 +47,6 @@ class ApiError(Exception):
         self.reason = reason
         self.message = bounded(clean(message), _MOST_WORDS)
         super().__init__(self.message if status is None else f"{status} {reason}: {self.message}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Connection:
-    configuration: Any
-    pool: urllib3.PoolManager
 
 
 class Lines:
@@ -99,26 +82,26 @@ class Client:
     """Verbs on paths, with plain documents.
 
     Args:
-        load: makes the package's Configuration. Called again after a 401, since tokens and certificates are rotated.
+        find: finds the server. Called again after a 401, since tokens and certificates are rotated.
         pause: waits some seconds; interruptible in the agent.
         access: how long a request may take, and for whom it is made.
     """
 
     def __init__(
         self,
-        load: Callable[[], Any],
+        find: Callable[[], Server],
         pause: Callable[[float], object] = time.sleep,
         access: Access | None = None,
     ) -> None:
-        self._load = load
+        self._find = find
         self._pause = pause
         self._access = access or Access()
-        self._connection = _connect(load)
+        self._server = _found(find)
 
     @property
     def server(self) -> str:
         """Host and port, for messages."""
-        return urlsplit(str(self._connection.configuration.host)).netloc
+        return urlsplit(self._server.url).netloc
 
     def get(self, path: str, params: Mapping[str, str] | None = None, *, metadata_only: bool = False) -> Json:
         """Read one document, or a list. `metadata_only` asks for the items of a list without spec and status.
@@ -206,7 +189,7 @@ class Client:
         response = self._send_once(method, url, headers, payload, read_seconds)
         if response.status == 401:  # noqa: PLR2004
             response.close()
-            self._connection = _connect(self._load)
+            self._server = _found(self._find)
             return self._send_once(method, url, headers, payload, read_seconds)
         wait = _retry_after(response)
         if wait is not None:
@@ -218,13 +201,13 @@ class Client:
     def _send_once(
         self, method: str, url: str, headers: Mapping[str, str], payload: bytes | None, read_seconds: float
     ) -> urllib3.BaseHTTPResponse:
-        connection = self._connection
+        server = self._server
         try:
-            return connection.pool.request(
+            return server.pool.request(
                 method,
-                str(connection.configuration.host).rstrip("/") + url,
+                server.url + url,
                 body=payload,
-                headers={**headers, **_credentials(connection.configuration)},
+                headers={**headers, **server.credentials()},
                 timeout=urllib3.Timeout(
                     connect=self._access.seconds or CONNECT_SECONDS, read=self._access.seconds or read_seconds
                 ),
@@ -232,6 +215,8 @@ class Client:
                 redirect=False,
                 preload_content=False,
             )
+        except NoConfigError as error:
+            raise _no_config(error) from None
         except (urllib3.exceptions.HTTPError, OSError) as error:
             seconds = self._access.seconds or CONNECT_SECONDS
             raise ApiError(None, "NoAnswer", _no_answer(self.server, error, seconds)) from None
@@ -249,33 +234,32 @@ def connect(
         ApiError: `NoConfig`; no configuration that could be read. No request is sent yet.
     """
     access = access or Access(context, kubeconfig)
-    return Client(partial(configuration, access), pause, access)
+    return Client(partial(_server_for, access), pause, access)
 
 
-def _connect(load: Callable[[], Any]) -> _Connection:
+def _server_for(access: Access) -> Server:
+    """Find it: by the pod's own service account inside of a cluster, unless a context or a file is named."""
+    named = (access.context, access.kubeconfig, access.cluster, access.user, access.server)
+    if inside() and not any(named):
+        return of_this_pod()
+    from auditor.kube import kubeconfig  # noqa: PLC0415 - 9 MiB
+
+    return kubeconfig.server(access)
+
+
+def _found(find: Callable[[], Server]) -> Server:
     try:
-        with _LOADING:
-            configuration = load()
-        configuration.retries = False
-        # One request at a time from the agent, and the watch.
-        configuration.connection_pool_maxsize = 2
-        return _Connection(configuration, RESTClientObject(configuration).pool_manager)
-    except (ConfigException, OSError, ValueError, yaml.YAMLError) as error:
-        raise ApiError(None, "NoConfig", f"no usable cluster configuration: {_one_line(error)}") from None
+        return find()
+    except NoConfigError as error:
+        raise _no_config(error) from None
+
+
+def _no_config(error: NoConfigError) -> ApiError:
+    return ApiError(None, "NoConfig", f"no usable cluster configuration: {_one_line(error)}")
 
 
 def _accept(method: str) -> str:
     return _METADATA_OF_ITEMS if method == "GET" else _METADATA_ONLY
-
-
-def _credentials(configuration: Any) -> dict[str, str]:  # noqa: ANN401
-    """Headers that say who we are; the package rereads a projected token every minute while being asked."""
-    try:
-        settings = configuration.auth_settings()
-    except (ConfigException, OSError) as error:
-        raise ApiError(None, "NoConfig", f"no usable credentials: {_one_line(error)}") from None
-    # A trailing newline in a token file would end the header.
-    return {str(each["key"]): str(each["value"]).strip() for each in settings.values() if each.get("value")}
 
 
 def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:

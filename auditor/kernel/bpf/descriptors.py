@@ -72,7 +72,8 @@ def taker(found: Descriptors) -> Callable[[bytes], None]:
     head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack_from
     head_size, held_size, sums_size, peer_size = _HEAD.size, held.size, sums.size, layout(Peer).size
     make_held, make_sums = makes(Held), makes(Sums)
-    sums_of, peers, known, join = found.sums, found.peers, found.sharing.group_of, found.sharing.join
+    sums_of, peers, group_of = found.sums, found.peers, found.sharing.group_of
+    join, with_member = found.sharing.join, found.sharing.with_member
 
     def take(piece: bytes) -> None:
         offset, end = 0, len(piece)
@@ -89,13 +90,14 @@ def taker(found: Descriptors) -> Callable[[bytes], None]:
                     begun, offset = offset, offset + one.peers * peer_size
                     peers[task] = piece[begun:offset]
             elif tag == _HELD:
-                if word not in known:
+                group = group_of.get(word)
+                if group is None:
                     thing = make_held(read_held(piece, offset))
                     if thing.flags == records.SHARED and thing.kind == _SOCKET and thing.socket in _ALONE:
                         found.shared_sockets[thing.socket].append(word)
                     else:
                         found.held.append(thing)
-                join((word,), task)
+                group_of[word] = with_member(group or 0, task)
                 offset += held_size
             else:
                 name = Named._make(named.unpack_from(piece, offset))

@@ -23,20 +23,24 @@ class Sharing:
 
     def join(self, descriptions: Iterable[int], task: int) -> None:
         """Take down that a task refers to some descriptions. All that is said of one task is said without a break."""
-        group_of, joined, members = self.group_of, self.joined, self.members
+        group_of = self.group_of
         before, after = -1, 0
         for description in descriptions:
             group = group_of.get(description, 0)
             if group != before:  # forks refer to many of the same group
-                if members[group][1] == task:
-                    continue
-                before, key = group, group << 32 | task
-                if key in joined:
-                    after = joined[key]
-                else:
-                    after = joined[key] = len(members)
-                    members.append((group, task))
+                before, after = group, self.with_member(group, task)
             group_of[description] = after
+
+    def with_member(self, group: int, task: int) -> int:
+        """Return the number of the group that a task makes of another by joining it."""
+        members = self.members
+        if members[group][1] == task:
+            return group
+        key = group << 32 | task
+        if key not in self.joined:
+            self.joined[key] = len(members)
+            members.append((group, task))
+        return self.joined[key]
 
     def tasks(self, group: int) -> list[int]:
         """Return the tasks of a group, the one that joined last first."""

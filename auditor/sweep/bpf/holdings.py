@@ -9,7 +9,7 @@ from itertools import chain
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
-from auditor.kernel.bpf.records import Held, layout
+from auditor.kernel.bpf.records import Held, PortKey, layout
 from auditor.kernel.bpf.records import Peer as PeerRecord
 from auditor.kernel.diag import short_address, unix_name, written
 from auditor.kernel.outside import is_outside
@@ -30,9 +30,6 @@ from auditor.sweep.memory import End
 Holders = tuple[int, ...]
 Key = tuple[int, int, int, Holders]
 """Namespace, which sort of socket, state and holders, as the programs number them."""
-
-Heard = tuple[int, int, int, int, bytes]
-"""Namespace, port, family, protocol and address that are listened on."""
 
 Met = tuple[int, int, int, int, bytes]
 """State of connections with the same other end, how many they are; its family, port and address."""
@@ -117,9 +114,11 @@ class Holdings:
                 self._watchers.append(one)
 
     def _pids(self, group: int) -> Holders:
-        keepers = self._table.keepers
-        pids = {keepers[task].pid for task in self._seen.sharing.tasks(group) if task in keepers}
-        return tuple(sorted(pids)) if len(pids) > 1 else tuple(pids)
+        keepers, sharing = self._table.keepers, self._seen.sharing
+        before, last = sharing.members[group]
+        if not before:  # most are held by one task
+            return (keepers[last].pid,) if last in keepers else ()
+        return tuple(sorted({keepers[task].pid for task in sharing.tasks(group) if task in keepers}))
 
     def holders(self, description: int) -> Holders:
         """Return the pids whose tables refer to a description that stands for itself, ascending."""
@@ -229,22 +228,40 @@ class Holdings:
                 port = one.netns, one.port, one.family
                 if port in accepted:
                     accepted[port] += 1
-        alike: defaultdict[Heard, list[tuple[Held, Holders]]] = defaultdict(list)
-        unix = []
+        at_port: defaultdict[PortKey, list[Held]] = defaultdict(list)
+        found = []
         for one in self._listening:
-            holders = self._holders[self._group_of[one.file]]
             if one.socket == records.TCP:
-                alike[one.netns, one.port, one.family, one.protocol, one.address].append((one, holders))
+                at_port[one.netns, one.port, one.family].append(one)
             else:
                 path = unix_name(self._seen.names.get(one.file, b""))
-                unix.append(Listener(one.netns, "unix", path, 0, holders, one.queue, one.backlog))
-        # Where several addresses share a port their connections were counted together.
-        at_port = Counter([heard[:3] for heard in alike])
-        found = []
-        for heard, several in alike.items():
-            port = heard[:3]
-            found.append(_listener(heard, several, accepted.get(port) if at_port[port] == 1 else None))
-        return (*unix, *found)
+                found.append(Listener(one.netns, "unix", path, 0, self.holders(one.file), one.queue, one.backlog))
+        for port, several in at_port.items():
+            addresses = [several] if len(several) == 1 else _by_address(several)
+            # Where several addresses share a port their connections were counted together.
+            number = accepted.get(port) if len(addresses) == 1 else None
+            found += [self._listener(alike, number) for alike in addresses]
+        return tuple(found)
+
+    def _listener(self, alike: list[Held], accepted: int | None) -> Listener:
+        """Return what the sockets of one address are together."""
+        fullest = alike[0]
+        holders, queued, drops = self._holders[self._group_of[fullest.file]], fullest.queue, fullest.drops
+        if len(alike) > 1:
+            fullest = max(alike, key=lambda one: (one.queue / (one.backlog + 1), one.queue))
+            holders = tuple(sorted({pid for one in alike for pid in self.holders(one.file)}))
+            queued, drops = sum(one.queue for one in alike), sum(one.drops for one in alike)
+        return Listener(
+            fullest.netns,
+            "mptcp" if fullest.protocol == socket.IPPROTO_MPTCP else "tcp",
+            written(short_address(fullest.family, fullest.address)),
+            fullest.port,
+            holders,
+            fullest.queue,
+            fullest.backlog,
+            None if accepted is None else accepted + queued,
+            drops,
+        )
 
     def heard(self, netns: Container[int]) -> set[tuple[int, bytes, int]]:
         """Return the addresses that are listened on in some namespaces: namespace, address, port."""
@@ -373,22 +390,9 @@ def _group(key: Key, number: int, queued: int) -> SocketGroup:
     return SocketGroup(netns or None, records.SOCKETS[sort], name, holders, number, queued)
 
 
-def _listener(heard: Heard, several: list[tuple[Held, Holders]], accepted: int | None) -> Listener:
-    netns, port, family, protocol, address = heard
-    fullest, holders = several[0]
-    queued, drops = fullest.queue, fullest.drops
-    if len(several) > 1:
-        fullest = max((one for one, _ in several), key=lambda one: (one.queue / (one.backlog + 1), one.queue))
-        holders = tuple(sorted({pid for _, some in several for pid in some}))
-        queued, drops = sum(one.queue for one, _ in several), sum(one.drops for one, _ in several)
-    return Listener(
-        netns,
-        "mptcp" if protocol == socket.IPPROTO_MPTCP else "tcp",
-        written(short_address(family, address)),
-        port,
-        holders,
-        fullest.queue,
-        fullest.backlog,
-        None if accepted is None else accepted + queued,
-        drops,
-    )
+def _by_address(several: Iterable[Held]) -> list[list[Held]]:
+    """Put together the listeners of one port that share an address (SO_REUSEPORT)."""
+    alike: defaultdict[tuple[int, bytes], list[Held]] = defaultdict(list)
+    for one in several:
+        alike[one.protocol, one.address].append(one)
+    return list(alike.values())

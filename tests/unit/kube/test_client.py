@@ -125,7 +125,7 @@ def test_threads_that_connect_at_once_find_the_certificates_written(
     path.write_text(yaml.safe_dump(config))
 
     def trusted(_: int) -> bytes:
-        return Path(connect(kubeconfig=str(path))._connection.configuration.ssl_ca_cert).read_bytes()
+        return Path(connect(kubeconfig=str(path))._server.pool.connection_pool_kw["ca_certs"]).read_bytes()
 
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(trusted, range(4))) == [trust] * 4
