@@ -10,11 +10,11 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from auditor.kernel.bpf.records import PortKey, Task
+from auditor.kernel.bpf.records import Held, PortKey, Sums, Task
 from auditor.kernel.diag import InetRow
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
-from auditor.model import Flows, Gap, PortUse, SocketGroup
+from auditor.model import Flows, Gap, Listener, PortUse, SocketGroup
 from auditor.sweep.processes import Row
 
 MAXIMUM_LINKS = 50_000
@@ -152,6 +152,23 @@ class Entry(NamedTuple):
     row: Row
 
 
+class Summed(NamedTuple):
+    """What the programs summed of a process, and what was made of that."""
+
+    sums: Sums
+    pid: int
+    groups: tuple[SocketGroup, ...]
+
+
+class Heard(NamedTuple):
+    """One socket that listens alone at its port, who holds it, how many connections it has, and what was made of that."""
+
+    held: Held
+    holders: tuple[int, ...]
+    connections: int | None
+    listener: Listener
+
+
 @dataclass(frozen=True, slots=True)
 class Watches:
     """Watches of one budget.
@@ -175,6 +192,8 @@ class Memory:
         ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
         epolls: whether each epoll instance is asked for.
         entries: processes by id.
+        summed: their sockets, by task.
+        heard: listeners, by description.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         tracks: whether connections are tracked at all.
         tracking: namespaces that track many of them.
@@ -194,6 +213,8 @@ class Memory:
     ports: frozenset[PortKey] | None = None
     epolls: bool = False
     entries: Mapping[int, Entry] = field(default_factory=dict)
+    summed: Mapping[int, Summed] = field(default_factory=dict)
+    heard: Mapping[int, Heard] = field(default_factory=dict)
     unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
     flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
     tracks: bool = False

@@ -2,7 +2,6 @@
 // the CPU milliseconds of each round, a line each. What is left of a sweep's cost beyond this is the price of Python.
 #include <errno.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,11 +28,11 @@ typedef __s64 s64;
 
 #define MANY(array) (sizeof(array) / sizeof(*(array)))
 
-static const char *maps[] = {"peers", "budgets", "epolls", "strangers", "ranges", "tables"}; // and "ports", which stay
+static const char *maps[] = {"budgets", "epolls", "ranges", "tables"}; // and three more
 static char piece[32768];
 static struct port ports[PORTS_MAX];
 static struct accepted none[MANY(ports)];
-static u32 listening, asked;
+static u32 listening, asked, strangers, more_peers;
 static struct settings told;
 
 static double cpu(void)
@@ -80,27 +79,21 @@ static void teach(struct bpf_object *object)
 		close(own[i]);
 }
 
-// Remembers the ports that are listened on, of which the next round counts the connections.
-static void learn_ports(ssize_t size)
+// Learns in the first round the ports that are listened on, of which the others count the connections, and in each round
+// which maps there is something in.
+static void look_at(ssize_t size, int first)
 {
 	for (char *at = piece; at < piece + size;) {
 		struct held *one = (void *)at;
+		struct sums *sums = (void *)at;
 
-		if (one->tag == HELD && one->flags & LISTENS && one->socket == TCP && listening < MANY(ports))
+		if (one->tag == SUMS) {
+			strangers |= sums->elsewhere;
+			more_peers |= sums->more_peers;
+		} else if (first && one->tag == HELD && one->flags & LISTENS && one->socket == TCP && listening < MANY(ports)) {
 			ports[listening++] = (struct port){one->netns, one->port, one->family};
-		switch (one->tag) {
-		case SUMS:
-			at += sizeof(struct sums) + ((struct sums *)at)->peers * sizeof(struct peer);
-			break;
-		case SEVERAL:
-			at += offsetof(struct several, files) + ((struct several *)at)->number * sizeof(u64);
-			break;
-		case HELD:
-			at += sizeof(struct held);
-			break;
-		default:
-			at += sizeof(struct named);
 		}
+		at += one->size;
 	}
 }
 
@@ -157,14 +150,19 @@ int main(int argc, char **argv)
 
 			while ((size = read(iterator, piece, sizeof(piece))) > 0 || (size < 0 && errno == EAGAIN)) {
 				bytes += size > 0 ? size : 0;
-				if (round == 0 && i == 1)
-					learn_ports(size);
+				if (i == 1)
+					look_at(size, round == 0);
 			}
 			close(iterator);
 		}
 		for (u32 i = 0; i < MANY(maps); i++)
 			look_up(object, maps[i], 1);
+		if (strangers)
+			look_up(object, "strangers", 1);
+		if (more_peers)
+			look_up(object, "peers", 1);
 		look_up(object, "ports", 0);
+		strangers = more_peers = 0;
 		printf("%.2f %ld\n", cpu() - begun, bytes);
 	}
 	return 0;

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from auditor.kernel.bpf import records
+from auditor.kernel.bpf.interned import Interned
 from auditor.kernel.bpf.records import (
     Charged,
     Held,
     Named,
     OwnRange,
-    Peer,
     PeerOf,
     PortKey,
     Stranger,
@@ -20,11 +20,15 @@ from auditor.kernel.bpf.records import (
     Sums,
     layout,
     makes,
+    offset_of,
 )
 from auditor.kernel.bpf.sharing import Sharing
 from auditor.model import Kind
 
-_HEAD = struct.Struct("=IIQ")  # of every record: tag, pid, and the number of a `Several` or the file of a `Held`
+_HEAD = struct.Struct("=HHIQ")  # of every record: tag, size, pid, and the number of a `Several` or the file of a `Held`
+_SUMS_LAYOUT, _HELD_LAYOUT, _NAMED_LAYOUT = layout(Sums), layout(Held), layout(Named)
+_MAKE_SUMS, _MAKE_HELD = makes(Sums), makes(Held)
+_FLAGS = offset_of(Held, "flags")
 _FILES = tuple(struct.Struct(f"={number}Q") for number in range(records.SEVERAL_MAX + 1))
 _SUMS, _HELD, _SEVERAL = (records.CONSTANTS[name] for name in ("SUMS", "HELD", "SEVERAL"))
 _SOCKET = records.KINDS.index(Kind.SOCKET)
@@ -66,42 +70,56 @@ class Descriptors:
     ranges: list[OwnRange] = field(default_factory=list)
 
 
-def taker(found: Descriptors) -> Callable[[bytes], None]:
-    """Return what takes over one piece after the other of what the iterator writes."""
-    held, sums, named = layout(Held), layout(Sums), layout(Named)
-    head, read_held, read_sums = _HEAD.unpack_from, held.unpack_from, sums.unpack_from
-    head_size, held_size, sums_size, peer_size = _HEAD.size, held.size, sums.size, layout(Peer).size
-    make_held, make_sums = makes(Held), makes(Sums)
-    sums_of, peers, group_of = found.sums, found.peers, found.sharing.group_of
-    join, with_member = found.sharing.join, found.sharing.with_member
+class Reader:
+    """Takes over what the iterator writes, one pass after the other.
 
-    def take(piece: bytes) -> None:
-        offset, end = 0, len(piece)
-        while offset < end:
-            tag, task, word = head(piece, offset)
-            if tag == _SEVERAL:
-                files = _FILES[word]
-                join(files.unpack_from(piece, offset + head_size), task)
-                offset += head_size + files.size
-            elif tag == _SUMS:
-                one = sums_of[task] = make_sums(read_sums(piece, offset))
-                offset += sums_size
-                if one.peers:
-                    begun, offset = offset, offset + one.peers * peer_size
-                    peers[task] = piece[begun:offset]
-            elif tag == _HELD:
-                group = group_of.get(word)
-                if group is None:
-                    thing = make_held(read_held(piece, offset))
-                    if thing.flags == records.SHARED and thing.kind == _SOCKET and thing.socket in _ALONE:
-                        found.shared_sockets[thing.socket].append(word)
-                    else:
-                        found.held.append(thing)
-                group_of[word] = with_member(group or 0, task)
-                offset += held_size
-            else:
-                name = Named._make(named.unpack_from(piece, offset))
-                found.names[name.file] = name.name[: name.length]
-                offset += named.size
+    Sums and listeners are interned: there are few that change between two passes.
+    """
 
-    return take
+    def __init__(self) -> None:
+        self._sums: Interned[Sums] = Interned(lambda said: _MAKE_SUMS(_SUMS_LAYOUT.unpack_from(said)))
+        self._listeners: Interned[Held] = Interned(_held)
+
+    def begin(self, found: Descriptors) -> Callable[[bytes], None]:
+        """Begin a pass; what is returned takes over one piece after the other."""
+        self._sums.begin()
+        self._listeners.begin()
+        read_head, head_size, sums_size = _HEAD.unpack_from, _HEAD.size, _SUMS_LAYOUT.size
+        sums, listener = self._sums.of, self._listeners.of
+        sums_of, peers, group_of = found.sums, found.peers, found.sharing.group_of
+        join, with_member = found.sharing.join, found.sharing.with_member
+
+        def take(piece: bytes) -> None:
+            offset, end = 0, len(piece)
+            while offset < end:
+                tag, size, task, word = read_head(piece, offset)
+                if tag == _SEVERAL:
+                    join(_FILES[word].unpack_from(piece, offset + head_size), task)
+                elif tag == _SUMS:
+                    said = piece[offset : offset + size]
+                    sums_of[task] = sums(said)
+                    if size > sums_size:
+                        peers[task] = said[sums_size:]
+                elif tag == _HELD:
+                    group = group_of.get(word)
+                    if group is None:
+                        said = piece[offset : offset + size]
+                        _sort_in(found, listener(said) if said[_FLAGS] & records.LISTENS else _held(said))
+                    group_of[word] = with_member(group or 0, task)
+                else:
+                    name = Named._make(_NAMED_LAYOUT.unpack_from(piece, offset))
+                    found.names[name.file] = name.name[: name.length]
+                offset += size
+
+        return take
+
+
+def _held(said: bytes) -> Held:
+    return _MAKE_HELD(_HELD_LAYOUT.unpack(said))
+
+
+def _sort_in(found: Descriptors, one: Held) -> None:
+    if one.flags == records.SHARED and one.kind == _SOCKET and one.socket in _ALONE:
+        found.shared_sockets[one.socket].append(one.file)
+    else:
+        found.held.append(one)

@@ -10,7 +10,8 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 from auditor.kernel.bpf import artifact
-from auditor.kernel.bpf.descriptors import Descriptors, taker
+from auditor.kernel.bpf.descriptors import Descriptors, Reader
+from auditor.kernel.bpf.interned import Interned
 from auditor.kernel.bpf.libbpf import Object
 from auditor.kernel.bpf.records import (
     Accepted,
@@ -68,7 +69,8 @@ class Programs:
         data = artifact.read(path)
         self._single = 0
         self._operations: dict[str, int] = {}
-        self._tasks: dict[bytes, Task] = {}
+        self._tasks: Interned[Task] = Interned(lambda said: Task(*layout(Task).unpack(said)))
+        self._reader = Reader()
         self._ports: frozenset[PortKey] = frozenset()  # in the map
         self._round = 0
         self._object = Object(data)
@@ -91,15 +93,14 @@ class Programs:
     def tasks(self) -> list[Task]:
         """List the processes that show in the reader's PID namespace, and threads with a table of their own.
 
-        One that says just what it said before is the same object: most are, and nothing that follows from it changed.
+        One that says just what it said before is the same object.
         """
-        unpack, size = layout(Task).unpack, layout(Task).size
-        before, self._tasks = self._tasks, {}
+        self._tasks.begin()
+        take, size = self._tasks.of, layout(Task).size
         for piece in self._object.read("tasks"):
             for start in range(0, len(piece), size):
-                said = piece[start : start + size]
-                self._tasks[said] = before.get(said) or Task(*unpack(said))
-        return list(self._tasks.values())
+                take(piece[start : start + size])
+        return self._tasks.all()
 
     def descriptors(
         self, ports: frozenset[PortKey] = frozenset(), *, epolls: bool = False, egress: bool = False
@@ -115,7 +116,7 @@ class Programs:
         self._tell(epolls=epolls, egress=egress)
         self._ask(ports)
         found = Descriptors()
-        take, pieces = taker(found), self._object.read("descriptors")
+        take, pieces = self._reader.begin(found), self._object.read("descriptors")
         while some := list(islice(pieces, _AT_ONCE)):
             for piece in some:
                 take(piece)

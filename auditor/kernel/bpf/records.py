@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from auditor.kernel import outside
@@ -73,7 +73,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "UNIX": 3,
     "OTHER": 4,
 }
-"""Bits of `Task.flags` and `Held.flags`, what a record of the descriptor pass is (its first word), and sorts of sockets."""
+"""Bits of `Task.flags` and `Held.flags`, what a record of the descriptor pass is (its tag), and sorts of sockets."""
 KTHREAD, THREAD, WITH_TIME_WAIT, EXITING = (
     CONSTANTS[name] for name in ("KTHREAD", "THREAD", "WITH_TIME_WAIT", "EXITING")
 )
@@ -151,9 +151,10 @@ class Task:
 
 
 class Sums(NamedTuple):
-    """What the table of a task holds. So many `Peer` follow as it says.
+    """What the table of a task holds. So many `Peer` follow as its size has room for.
 
     Attributes:
+        size: of the record in bytes, as every record of the descriptor pass says behind its tag.
         netns: the task's. Sockets of it are summed here; of others in the map `strangers`, and counted in `elsewhere`.
         fds: all of them.
         shared: those whose description has other references: each comes as a `Held` or in a `Several`, and its socket is
@@ -165,7 +166,8 @@ class Sums(NamedTuple):
         more_peers: 1 where others are in the map `peers`.
     """
 
-    tag: u32
+    tag: u16
+    size: u16
     pid: u32
     netns: u32
     fds: u32
@@ -179,8 +181,7 @@ class Sums(NamedTuple):
     unix: u32
     other: u32
     elsewhere: u32
-    peers: u16
-    more_peers: u16
+    more_peers: u32
 
 
 class Peer(NamedTuple):
@@ -196,7 +197,8 @@ class Peer(NamedTuple):
 class Several(NamedTuple):
     """Shared descriptions of which no more matters than by whom. Only as many as there are are written."""
 
-    tag: u32
+    tag: u16
+    size: u16
     pid: u32
     number: u64
     files: Annotated[bytes, "u64", SEVERAL_MAX]
@@ -218,7 +220,8 @@ class Held(NamedTuple):
         peer_port: of a TCP socket that does not listen.
     """
 
-    tag: u32
+    tag: u16
+    size: u16
     pid: u32
     file: u64
     budget: u64
@@ -243,7 +246,8 @@ class Held(NamedTuple):
 class Named(NamedTuple):
     """The name of a UNIX socket that listens: a path, or behind a zero an abstract name."""
 
-    tag: u32
+    tag: u16
+    size: u16
     length: u32
     file: u64
     name: Annotated[bytes, "u8", 128]
@@ -373,6 +377,12 @@ _IN_C: dict[type, str] = {
 def layout(record: type) -> struct.Struct:
     """Return how a record is unpacked. Arrays come as bytes."""
     return struct.Struct("=" + "".join(_format(*one) for _, one in _fields(record)))
+
+
+def offset_of(record: type, name: str) -> int:
+    """Return where in a record a field begins."""
+    before = [_format(*one) for _, one in takewhile(lambda each: each[0] != name, _fields(record))]
+    return struct.calcsize("=" + "".join(before))
 
 
 def makes(record: type[R]) -> Callable[[Values], R]:

@@ -371,7 +371,7 @@ struct {
 	struct sums sums;
 	struct peer peers[PEERS_AT_HAND];
 } current;
-u32 summing;
+u32 summing, peers_at_hand;
 _Static_assert(sizeof(current) == sizeof(struct sums) + sizeof(current.peers), "peers follow the sums");
 
 static __always_inline struct settings *told(void)
@@ -802,9 +802,9 @@ static __always_inline void count_peer(struct peer *other, u32 pid)
 	for (u32 i = 0; i < PEERS_AT_HAND; i++) {
 		struct peer *one = &current.peers[i];
 
-		if (i >= current.sums.peers) {
+		if (i >= peers_at_hand) {
 			*one = *other;
-			current.sums.peers = i + 1;
+			peers_at_hand = i + 1;
 			return;
 		}
 		if (!differ(one, other)) {
@@ -882,15 +882,17 @@ static __always_inline long write_several(struct seq_file *seq)
 
 	if (!number || number > SEVERAL_MAX)
 		return 0;
+	several.size = __builtin_offsetof(struct several, files) + number * sizeof(u64);
 	return bpf_seq_write(seq, &several, __builtin_offsetof(struct several, files) + number * sizeof(u64));
 }
 
 static __always_inline long write_sums(struct seq_file *seq)
 {
-	u64 number = current.sums.peers;
+	u64 number = peers_at_hand;
 
 	if (number > PEERS_AT_HAND) // never, but the verifier does not know
 		number = PEERS_AT_HAND;
+	current.sums.size = sizeof(struct sums) + number * sizeof(struct peer);
 	return bpf_seq_write(seq, &current, sizeof(struct sums) + number * sizeof(struct peer));
 }
 
@@ -910,7 +912,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		summing = 0;
 
 	struct settings *known = told();
-	struct held one = { .tag = HELD, .pid = task->pid, .fd = ctx->fd, .file = (u64)file };
+	struct held one = { .tag = HELD, .size = sizeof(one), .pid = task->pid, .fd = ctx->fd, .file = (u64)file };
 	struct sock *sk = NULL;
 
 	if (!known)
@@ -955,7 +957,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		return 0;
 	}
 	if (one.flags & LISTENS && one.family == AF_UNIX) {
-		struct named name = { .tag = NAMED, .file = (u64)file };
+		struct named name = { .tag = NAMED, .size = sizeof(name), .file = (u64)file };
 
 		read_name(&name, sk);
 		if (bpf_seq_write(seq, &name, sizeof(name)))
@@ -994,6 +996,7 @@ int descriptors(struct bpf_iter__task_file *ctx)
 		several.tag = SEVERAL;
 		several.pid = task->pid;
 		several.number = 0;
+		peers_at_hand = 0;
 		counted_before = shown_before(task);
 		summing = 1;
 	}

@@ -72,7 +72,7 @@ def sweep(
     table.count(seen)
     memory.entries = table.entered
     rows = table.rows
-    holdings = Holdings(table, seen, all_outside=snat_ports is not None)
+    holdings = Holdings(table, seen, memory, all_outside=snat_ports is not None)
     held, shared = holdings.sockets(), holdings.shared()
     network = dumps.take(
         root, rows, outside, descriptors.Holdings(), losses, spare, unowned.seen(held, table, seen.ranges)

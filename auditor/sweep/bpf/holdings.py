@@ -9,7 +9,7 @@ from itertools import chain
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
-from auditor.kernel.bpf.records import Held, PortKey, layout
+from auditor.kernel.bpf.records import Held, PortKey, Sums, layout
 from auditor.kernel.bpf.records import Peer as PeerRecord
 from auditor.kernel.diag import short_address, unix_name, written
 from auditor.kernel.outside import is_outside
@@ -25,7 +25,7 @@ from auditor.model import (
     TcpState,
 )
 from auditor.sweep.bpf.processes import Table
-from auditor.sweep.memory import End
+from auditor.sweep.memory import End, Heard, Memory, Summed
 
 Holders = tuple[int, ...]
 Key = tuple[int, int, int, Holders]
@@ -34,13 +34,10 @@ Key = tuple[int, int, int, Holders]
 Met = tuple[int, int, int, int, bytes]
 """State of connections with the same other end, how many they are; its family, port and address."""
 
-PeersByState = Mapping[int, tuple[Peer, ...]]
-
 _INOTIFY = records.KINDS.index(Kind.INOTIFY)
 _WATCHERS = frozenset({_INOTIFY, records.KINDS.index(Kind.EPOLL)})
 STATES = {int(state): state for state in TcpState} | {12: TcpState.SYN_RECV}
 _PEERS_MAX = 3
-_NO_PEERS: PeersByState = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +64,18 @@ class Instance:
 class Holdings:
     """What the descriptor tables hold, each description once."""
 
-    def __init__(self, table: Table, seen: Descriptors, *, all_outside: bool = False) -> None:
+    def __init__(self, table: Table, seen: Descriptors, memory: Memory, *, all_outside: bool = False) -> None:
         """Sort out one pass.
 
         Args:
             table: the processes.
             seen: the pass.
+            memory: what was made of an earlier one.
             all_outside: whether each connection to an address outside was counted, and not only a sample.
         """
         self._table = table
         self._seen = seen
+        self._memory = memory
         self._all_outside = all_outside
         self._group_of = seen.sharing.group_of
         self._holders = {group: self._pids(group) for group in set(self._group_of.values())}
@@ -149,26 +148,50 @@ class Holdings:
         for key, number, queued in chain(self._strangers(), self._shared_sockets()):
             number_before, queued_before = several.get(key, (0, 0))
             several[key] = number_before + number, queued_before + queued
-        return (*self._summed(self._peers()), *(_group(key, *figures) for key, figures in several.items()))
+        return (*self._summed(), *(_group(key, *figures) for key, figures in several.items()))
 
-    def _summed(self, peers: Mapping[int, PeersByState]) -> Iterator[SocketGroup]:
-        """Yield what the programs summed by process: sockets of its own namespace that nobody else holds."""
-        keepers = self._table.keepers
-        for sums in self._seen.sums.values():
-            row = keepers.get(sums.pid)
+    def _summed(self) -> list[SocketGroup]:
+        """Return what the programs summed by process: sockets of its own namespace that nobody else holds."""
+        keepers, more_peers = self._table.keepers, self._more_peers()
+        before, now = self._memory.summed, dict[int, Summed]()
+        found: list[SocketGroup] = []
+        for task, sums in self._seen.sums.items():
+            row = keepers.get(task)
             if row is None:
                 continue
-            alone, netns, ends = (row.pid,), sums.netns, peers.get(sums.pid, _NO_PEERS)
-            waiting = sums.tcp_queued  # over all states; said of the first
-            for state, name, number in _by_state(sums.tcp):
-                yield SocketGroup(netns, "tcp", name, alone, number, waiting, ends.get(state, ()))
+            known = before.get(task)
+            if task in more_peers:
+                found += self._groups(sums, row.pid, more_peers[task])
+                continue
+            if known is None or known.sums is not sums or known.pid != row.pid:
+                known = Summed(sums, row.pid, tuple(self._groups(sums, row.pid)))
+            now[task] = known
+            found += known.groups
+        self._memory.summed = now
+        return found
+
+    def _groups(self, sums: Sums, pid: int, more_peers: Iterable[Met] = ()) -> Iterator[SocketGroup]:
+        alone, netns = (pid,), sums.netns
+        waiting = sums.tcp_queued  # over all states; said of the first
+        peers = _peers([*_unpacked(self._seen.peers.get(sums.pid, b"")), *more_peers], self._all_outside)
+        for state, number in enumerate(records.figures(sums.tcp)):
+            if number:
+                name = STATES.get(state, TcpState.CLOSE)
+                yield SocketGroup(netns, "tcp", name, alone, number, waiting, peers.get(state, ()))
                 waiting = 0
-            if sums.udp:
-                yield SocketGroup(netns, "udp", None, alone, sums.udp, sums.udp_queued)
-            if sums.unix:
-                yield SocketGroup(None, "unix", None, alone, sums.unix)
-            if sums.other:
-                yield SocketGroup(None, "other", None, alone, sums.other)
+        if sums.udp:
+            yield SocketGroup(netns, "udp", None, alone, sums.udp, sums.udp_queued)
+        if sums.unix:
+            yield SocketGroup(None, "unix", None, alone, sums.unix)
+        if sums.other:
+            yield SocketGroup(None, "other", None, alone, sums.other)
+
+    def _more_peers(self) -> Mapping[int, list[Met]]:
+        """Return the other ends of the connections of tasks that have very many."""
+        found: defaultdict[int, list[Met]] = defaultdict(list)
+        for one, number in self._seen.more_peers:
+            found[one.pid].append((one.state, number, one.family, one.port, one.address))
+        return found
 
     def _strangers(self) -> Iterator[tuple[Key, int, int]]:
         for stranger, of in self._seen.strangers:
@@ -184,17 +207,6 @@ class Holdings:
             for group, number in Counter(map(self._group_of.__getitem__, files)).items():
                 if self._holders[group]:
                     yield _key(0, sort, 0, self._holders[group]), number, 0
-
-    def _peers(self) -> dict[int, PeersByState]:
-        """Return whom the sockets of each task are connected to, by their state."""
-        all_outside = self._all_outside
-        found = {task: _most(packed, all_outside) for task, packed in self._seen.peers.items()}
-        more: defaultdict[int, list[Met]] = defaultdict(list)
-        for one, number in self._seen.more_peers:
-            more[one.pid].append((one.state, number, one.family, one.port, one.address))
-        for task, met in more.items():
-            found[task] = _by_state_most([*_unpacked(self._seen.peers.get(task, b"")), *met], all_outside)
-        return found
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
         """Yield the other ends of connections that were begun here, with who holds them and how many.
@@ -229,6 +241,7 @@ class Holdings:
                 if port in accepted:
                     accepted[port] += 1
         at_port: defaultdict[PortKey, list[Held]] = defaultdict(list)
+        before, now = self._memory.heard, dict[int, Heard]()
         found = []
         for one in self._listening:
             if one.socket == records.TCP:
@@ -237,30 +250,35 @@ class Holdings:
                 path = unix_name(self._seen.names.get(one.file, b""))
                 found.append(Listener(one.netns, "unix", path, 0, self.holders(one.file), one.queue, one.backlog))
         for port, several in at_port.items():
-            addresses = [several] if len(several) == 1 else _by_address(several)
-            # Where several addresses share a port their connections were counted together.
-            number = accepted.get(port) if len(addresses) == 1 else None
-            found += [self._listener(alike, number) for alike in addresses]
+            if len(several) > 1:
+                addresses = _by_address(several)
+                # Where several addresses share a port their connections were counted together.
+                number = accepted.get(port) if len(addresses) == 1 else None
+                found += [self._listener(alike, number) for alike in addresses]
+                continue
+            (one,), number = several, accepted.get(port)
+            known, holders = before.get(one.file), self._holders[self._group_of[one.file]]
+            if known is None or known[:3] != (one, holders, number):
+                known = Heard(one, holders, number, self._listener(several, number))
+            now[one.file] = known
+            found.append(known.listener)
+        self._memory.heard = now
         return tuple(found)
 
     def _listener(self, alike: list[Held], accepted: int | None) -> Listener:
         """Return what the sockets of one address are together."""
-        fullest = alike[0]
-        holders, queued, drops = self._holders[self._group_of[fullest.file]], fullest.queue, fullest.drops
-        if len(alike) > 1:
-            fullest = max(alike, key=lambda one: (one.queue / (one.backlog + 1), one.queue))
-            holders = tuple(sorted({pid for one in alike for pid in self.holders(one.file)}))
-            queued, drops = sum(one.queue for one in alike), sum(one.drops for one in alike)
+        fullest = max(alike, key=lambda one: (one.queue / (one.backlog + 1), one.queue))
+        queued = sum(one.queue for one in alike)
         return Listener(
             fullest.netns,
             "mptcp" if fullest.protocol == socket.IPPROTO_MPTCP else "tcp",
             written(short_address(fullest.family, fullest.address)),
             fullest.port,
-            holders,
+            tuple(sorted({pid for one in alike for pid in self.holders(one.file)})),
             fullest.queue,
             fullest.backlog,
             None if accepted is None else accepted + queued,
-            drops,
+            sum(one.drops for one in alike),
         )
 
     def heard(self, netns: Container[int]) -> set[tuple[int, bytes, int]]:
@@ -327,32 +345,20 @@ class Holdings:
         return self._seen
 
 
-@lru_cache(maxsize=2048)
-def _by_state(packed: bytes) -> tuple[tuple[int, TcpState, int], ...]:
-    """Return (number of the state, state, sockets) of what there is. Most processes have as many as before."""
-    figures = enumerate(records.figures(packed))
-    return tuple((state, STATES.get(state, TcpState.CLOSE), number) for state, number in figures if number)
-
-
-@lru_cache(maxsize=1024)
-def _most(packed: bytes, all_outside: bool) -> PeersByState:  # noqa: FBT001 - for the cache
-    """Return the most frequent of the other ends of one task, by state. Often they are what they were before."""
-    return _by_state_most(_unpacked(packed), all_outside)
-
-
 def _unpacked(packed: bytes) -> Iterator[Met]:
     for address, state, family, port, number in layout(PeerRecord).iter_unpack(packed):
         yield state, number, family, port, address
 
 
-def _by_state_most(met: Iterable[Met], all_outside: bool) -> PeersByState:  # noqa: FBT001 - as below
+def _peers(met: Iterable[Met], all_outside: bool) -> Mapping[int, tuple[Peer, ...]]:  # noqa: FBT001 - as below
+    """Return the most frequent other ends of the connections of one task, by state."""
     several: defaultdict[int, list[Met]] = defaultdict(list)
     for one in met:
         several[one[0]].append(one)
-    return {state: _of_state(some, all_outside) for state, some in several.items()}
+    return {state: _most(some, all_outside) for state, some in several.items()}
 
 
-def _of_state(met: list[Met], all_outside: bool) -> tuple[Peer, ...]:  # noqa: FBT001 - as below
+def _most(met: list[Met], all_outside: bool) -> tuple[Peer, ...]:  # noqa: FBT001 - as below
     if len({family for _, _, family, _, _ in met}) > 1:
         met = _joined(met)
     return tuple(_peer(*one, all_outside) for one in sorted(met, reverse=True)[:_PEERS_MAX])

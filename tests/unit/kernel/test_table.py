@@ -6,7 +6,7 @@ import pytest
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
-from auditor.kernel.bpf.records import Sums, Task
+from auditor.kernel.bpf.records import Sums, Task, layout
 from auditor.kernel.procfs import cgroup
 from auditor.kernel.root import MAXIMUM_PID, ProcRoot
 from auditor.sweep.bpf.processes import Table
@@ -23,7 +23,8 @@ def task(pid: int, *, files: int, thread: bool = False, number: int = GONE, thre
 
 def sums(pid: int, fds: int) -> Sums:
     empty = bytes(4 * len(records.KINDS)), bytes(4 * records.TCP_STATES)
-    return Sums(records.CONSTANTS["SUMS"], pid, 1, fds, 0, 0, 0, 0, *empty, 0, 0, 0, 0, 0, 0)
+    size = layout(Sums).size
+    return Sums(records.CONSTANTS["SUMS"], size, pid, 1, fds, 0, 0, 0, 0, *empty, 0, 0, 0, 0, 0)
 
 
 def entered() -> Table:
