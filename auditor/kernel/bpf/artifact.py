@@ -7,12 +7,15 @@ from auditor.kernel.bpf.records import header
 from auditor.kernel.errors import Absent
 
 SOURCE = Path(__file__).with_name("sockaudit.bpf.c")
+"""It includes the headers beside it, and records.h, which is made of `records`."""
+
 OBJECT = SOURCE.with_suffix(".o")
 
 
 def source_digest() -> bytes:
     """Return what stands behind the object, so that programs and records can never be of two versions."""
-    return hashlib.sha256(SOURCE.read_bytes() + header().encode()).digest()
+    parts = [SOURCE, *sorted(SOURCE.parent.glob("*.h"))]
+    return hashlib.sha256(b"".join(part.read_bytes() for part in parts) + header().encode()).digest()
 
 
 def read(path: str) -> bytes:
