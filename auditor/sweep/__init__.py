@@ -1,9 +1,10 @@
 """Sweep: read the kernel and return the facts of one moment.
 
 The rooms in their order: `processes` (who), `namespaces` and `tables` (what they share), `descriptors` (what each
-holds), `dumps` (every network namespace, from `inside` where it can be entered), `sockets` (whose they are), `node`,
-`users`, `tasks` and `pools` (limits, and what is taken of them), `listeners` and `egress`. Descriptors are read before
-sockets are dumped, so that a socket without a holder truly has none. `bpf` is the other way through them.
+holds), `outside` (what each network namespace shows to anyone), `dumps` (every one of them, from `inside` unless that is
+`spared`, also those that only `pins` keep), `sockets` (whose they are), `node`, `users`, `tasks` and `pools` (limits, and
+what is taken of them), `listeners` and `egress`. Descriptors are read before sockets are dumped, so that a socket without
+a holder truly has none. `bpf` is the other way through them.
 """
 
 import time
@@ -32,6 +33,7 @@ from auditor.sweep import (
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory, Spare
+from auditor.sweep.outside import look_from_outside
 from auditor.sweep.processes import Row
 
 __all__ = ["Memory", "SweepError", "sweep"]
@@ -73,7 +75,7 @@ def sweep(
     budget = Budget(None if cpu_seconds is None else cpu_seconds * _CLASSIFY_SHARE)
     holdings = descriptors.classify(root, rows, losses, budget, memory)
     spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE)
-    outside = dumps.look_from_outside(root, rows, losses, spare)
+    outside = look_from_outside(root, rows, losses, spare)
     network = dumps.take(root, rows, outside, holdings, losses, spare)
     groups = sockets.groups(root, rows, holdings, network, budget)
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)

@@ -1,32 +1,29 @@
 """What each network namespace shows of itself: its counters, and its sockets one by one where it can be entered."""
 
-import time
-from collections import defaultdict
-from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from auditor.kernel import netns
-from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
-from auditor.kernel.procfs import mountinfo, netstat, sockstat
+from auditor.kernel.errors import Denied, Gone
+from auditor.kernel.procfs import sockstat
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
-from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, Limit, Netns, PortUse
-from auditor.sweep import flows
+from auditor.sweep import flows, pins, spared
 from auditor.sweep import inside as inside_of
+from auditor.sweep import outside as outside_of
 from auditor.sweep.descriptors import Holdings
-from auditor.sweep.inside import Conntrack, Dump, Seen, conntrack_of, reaches, reaches_udp, recorded
+from auditor.sweep.inside import Dump, Seen, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
-from auditor.sweep.memory import Memory, MountNamespace, Sockets, Spare, TcpDump, stale
+from auditor.sweep.memory import Spare, stale
 from auditor.sweep.neighbours import look_closer
+from auditor.sweep.outside import DOORS, Outside, members_of
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
 
 _TRACKERS = frozenset({"cilium-agent"})  # they track connections in eBPF maps
-_NEARLY_FULL = 0.9  # of the TIME_WAIT buckets
-_NOTHING: Conntrack = (0, None)
-_DOORS = 4  # members of a namespace through which it is tried to be read or entered
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,49 +73,6 @@ class Dumps:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """What namespaces show to anyone.
-
-    Attributes:
-        counters: sockstat by inode; `None` where it could not be read.
-        tracked: how many connections those track that were asked.
-    """
-
-    counters: dict[int, Sockstat | None]
-    tracked: dict[int, Conntrack | None]
-
-
-def look_from_outside(
-    root: ProcRoot, rows: Iterable[Row], losses: Losses, spare: Spare, *, tracking: bool = False
-) -> Outside:
-    """Read the counters of every namespace that a process is in.
-
-    Args:
-        root: the tree the rows were read from.
-        rows: all processes.
-        losses: where failures are counted.
-        spare: which need not be asked how many connections they track.
-        tracking: whether any is asked.
-    """
-    members, memory = _members(rows), spare.memory
-    if not (tracking and memory.tracks):
-        return Outside(*_from_outside(root, members, losses, ()))
-    resting = spare.resting(memory.untracked, members)
-    counters, tracked = _from_outside(root, members, losses, members.keys() - resting)
-    now = time.monotonic()
-    memory.untracked = resting | {inode: now for inode, found in tracked.items() if found == _NOTHING}
-    return Outside(counters, tracked | dict.fromkeys(resting, _NOTHING))
-
-
-def _members(rows: Iterable[Row]) -> dict[int, list[Row]]:
-    members = defaultdict(list)
-    for row in rows:
-        if row.netns is not None:
-            members[row.netns].append(row)
-    return members
-
-
 def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehand
     root: ProcRoot,
     rows: Iterable[Row],
@@ -139,28 +93,26 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         spare: what earlier sweeps found, and what may be spent on reading again what did not change.
         seen: by inode, what is known already. Their sockets are left out of what is returned.
     """
-    members = _members(rows)
+    members = members_of(rows)
     host = next((row.netns for row in rows if row.pid == 1), None)
     own = netns.own_inode()
     counters = {inode: outside.counters[inode] for inode in members if inode in outside.counters}
     tracked = outside.tracked
     if late := {inode: some for inode, some in members.items() if inode not in counters}:  # they began meanwhile
-        more, _ = _from_outside(root, late, losses, ())
+        more, _ = outside_of.read(root, late, losses, ())
         counters |= more
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}
         return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
-    doors = {
-        inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:_DOORS]] for inode in counters
-    }
+    doors = {inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:DOORS]] for inode in counters}
     daemons = members.get(host or own or 0, ())
-    pinned = {inode: paths for inode, paths in _pinned(root, daemons, spare).items() if inode not in members}
+    pinned = {inode: paths for inode, paths in pins.find(root, daemons, spare).items() if inode not in members}
 
-    ranges = _ranges(seen, spare.memory)
-    prints = _remainders(seen, counters, ranges) if seen else _prints(members, counters, holdings)
+    ranges = spared.ranges_of(seen, spare.memory)
+    prints = spared.remainders(seen, counters, ranges) if seen else spared.prints(members, counters, holdings)
     known = spare.memory.reusable(prints, spare.seconds, spare.patience)
-    assumed = _assumed(seen, counters, known, spare, ranges)
+    assumed = spared.assumed(seen, counters, known, spare, ranges)
 
     def look(inode: int) -> Dump:
         if inode in pinned:
@@ -177,30 +129,30 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             seen=seen.get(inode),
         )
 
-    def spared(ranges: Mapping[int, PortRange]) -> dict[int, Dump]:
+    def from_outside(ranges: Mapping[int, PortRange]) -> dict[int, Dump]:
         return {
             inode: inside_of.spared(inode, seen[inode], counter, tcp, range_, tracked.get(inode))
             for inode, range_ in ranges.items()
             for counter in [counters.get(inode)]
             if counter is not None
-            for tcp in [_without_entering(seen[inode], counter, known.get(inode) or assumed.get(inode), range_)]
+            for tcp in [spared.without_entering(seen[inode], counter, known.get(inode) or assumed.get(inode), range_)]
             if tcp is not None
         }
 
     home = {own, host} | spare.memory.tracking
-    unentered = spared({inode: range_ for inode, range_ in ranges.items() if inode not in home})
+    unentered = from_outside({inode: range_ for inode, range_ in ranges.items() if inode not in home})
     entered = [(inode, paths) for inode, paths in (doors | pinned).items() if inode not in unentered]
     visits, seconds = netns.visit(entered, look, own=own)
     # Where nobody may enter, what is seen from outside may still be all there is to know, but for reserved ports.
     closed = {visit.inode for visit in visits if isinstance(visit.error, Denied)} & seen.keys()
-    unentered |= spared({inode: PortRange(*range_) for inode in closed if (range_ := seen[inode].ports)})
+    unentered |= from_outside({inode: PortRange(*range_) for inode in closed if (range_ := seen[inode].ports)})
     visits = [visit for visit in visits if visit.inode not in unentered]
     left = {visit.inode for visit in visits if isinstance(visit.error, Gone)}
     inside = {visit.inode: visit.result for visit in visits if visit.result is not None}
     tracking = any(dump.conntrack for dump in inside.values())
     spare.memory.ranges = {inode: dump.range for inode, dump in (inside | unentered).items() if dump.range}
     if tracking and not spare.memory.tracks:  # nobody knew that it is worth asking
-        _, tracked = _from_outside(root, {inode: members[inode] for inode in unentered}, losses, unentered)
+        _, tracked = outside_of.read(root, {inode: members[inode] for inode in unentered}, losses, unentered)
         unentered = {inode: replace(dump, conntrack=tracked.get(inode)) for inode, dump in unentered.items()}
     spare.memory.tracks = tracking
     inside |= unentered
@@ -216,38 +168,13 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         gaps=(
             *_gaps(visits, pinned),
             *stale("stale-sockets", "states, queues and ports of TCP in namespaces that change little", ages),
-            *_assumptions(assumed.keys() & inside.keys()),
+            *spared.assumptions(assumed.keys() & inside.keys()),
             *_untracked(inside.get(host or 0), rows),
         ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
-        overflows=_overflows(root, counters, inside, members, losses),
+        overflows=outside_of.overflows(root, counters, inside, members, losses),
     )
-
-
-def _overflows(
-    root: ProcRoot,
-    counters: Mapping[int, Sockstat | None],
-    inside: Mapping[int, Dump],
-    members: Mapping[int, list[Row]],
-    losses: Losses,
-) -> dict[int, int]:
-    """Read how many connections found no bucket, where there is hardly one left: the file is long."""
-    overflows = {}
-    for inode, counter in counters.items():
-        maximum = inside[inode].time_wait_max if inode in inside else None
-        if counter is None or not isinstance(maximum, int) or counter.time_wait < _NEARLY_FULL * maximum:
-            continue
-        for row in members.get(inode, ())[:_DOORS]:
-            try:
-                with root.process(row.pid) as process:
-                    overflows[inode] = netstat.read_time_wait_overflows(process, row.task)
-            except Gone:
-                continue
-            except (Absent, Denied, Malformed) as error:
-                losses.count("net/netstat", error)
-            break
-    return overflows
 
 
 def _tracked(inside: Mapping[int, Dump]) -> Iterator[tuple[int, int, Limit]]:
@@ -256,74 +183,6 @@ def _tracked(inside: Mapping[int, Dump]) -> Iterator[tuple[int, int, Limit]]:
     shown = next((maximum for _, _, maximum in found if maximum is not None), None)
     for inode, entries, maximum in found:
         yield inode, entries, shown if maximum is None else maximum
-
-
-def _remainders(
-    seen: Mapping[int, Seen], counters: Mapping[int, Sockstat | None], ranges: Mapping[int, PortRange]
-) -> dict[int, int]:
-    """Give each namespace a number that changes when the sockets do that no descriptor leads to.
-
-    Where it is asked for the ports of all of them, with the number of all, and the ranges that some have.
-    """
-    return {
-        inode: hash(
-            (
-                counter.tcp - seen[inode].tcp,
-                counter.time_wait,
-                counter.tcp if inode in ranges and reaches(counter, ranges[inode]) else None,
-                seen[inode].own_ports,
-            )
-        )
-        for inode, counter in counters.items()
-        if counter is not None and inode in seen
-    }
-
-
-def _ranges(seen: Mapping[int, Seen], memory: Memory) -> dict[int, PortRange]:
-    """Return the ranges of ephemeral ports that are known and still as they were."""
-    return {
-        inode: range_.with_own(seen[inode].own_ports) if seen[inode].own_ports or range_.own else range_
-        for inode, range_ in memory.ranges.items()
-        if inode in seen and seen[inode].ports == (range_.low, range_.high)
-    }
-
-
-def _assumed(
-    seen: Mapping[int, Seen],
-    counters: Mapping[int, Sockstat | None],
-    known: Container[int],
-    spare: Spare,
-    ranges: Mapping[int, PortRange],
-) -> dict[int, TcpDump]:
-    """Choose the namespaces where mini-sockets are all that is unknown, and telling them apart is not worth its cost."""
-    if spare.seconds is None or spare.egress:
-        return {}
-    assumed, spent, each = {}, 0.0, spare.memory.usual_seconds()
-    for inode, counter in counters.items():
-        if counter is None or inode not in seen or inode in known or counter.tcp != seen[inode].tcp:
-            continue
-        if inode in ranges and reaches(counter, ranges[inode]):  # it is asked where they went
-            continue
-        if counter.time_wait and spent + each > spare.seconds:
-            assumed[inode] = TcpDump(Sockets(), {}, mini_sockets=counter.time_wait)
-        elif counter.time_wait:
-            spent += each
-    return assumed
-
-
-def _assumptions(inodes: Collection[int]) -> Iterator[Gap]:
-    if inodes:
-        detail = "network namespaces whose FIN_WAIT2 mini-sockets were counted as TIME_WAIT, to spare CPU"
-        yield Gap("time-wait-detail", detail, len(inodes))
-
-
-def _without_entering(seen: Seen, counter: Sockstat, dump: TcpDump | None, range_: PortRange) -> TcpDump | None:
-    """Return the TCP sockets of a namespace in which nothing is left to look for, else `None`."""
-    if seen.time_wait_max is None or not seen.is_all_udp(counter) or reaches_udp(counter, range_):
-        return None
-    if dump is not None:
-        return dump if dump.ports is not None or not reaches(counter, range_) else None
-    return TcpDump(Sockets(), {}) if seen.is_all(counter) and not reaches(counter, range_) else None
 
 
 def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pools:
@@ -338,98 +197,9 @@ def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pool
     return Pools(best.found)
 
 
-def _from_outside(
-    root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses, tracking: Container[int]
-) -> tuple[dict[int, Sockstat | None], dict[int, Conntrack | None]]:
-    """Read sockstat of each namespace through the first member that answers. A namespace all have left is left out.
-
-    Args:
-        root: the tree.
-        members: processes of each namespace.
-        losses: where failures are counted.
-        tracking: namespaces of which to read how many connections they track, as the same door is open.
-    """
-    counters: dict[int, Sockstat | None] = {}
-    tracked = {}
-    for inode, rows in members.items():
-        for row in rows[:_DOORS]:
-            try:
-                with root.process(row.pid) as process:
-                    counters[inode] = sockstat.read(process, row.task)
-                    if inode in tracking:
-                        tracked[inode] = conntrack_of(process, row.task, losses)
-            except Gone:
-                continue
-            except (Absent, Denied, Malformed) as error:
-                if root.live and isinstance(error, Absent):
-                    continue  # it is ending
-                losses.count("sockstat", error)
-                counters[inode] = None
-            break
-    return counters, tracked
-
-
-def _pinned(root: ProcRoot, rows: Iterable[Row], spare: Spare) -> dict[int, list[str]]:
-    """Find the namespaces that a mount keeps alive, and the paths that may lead to them.
-
-    Each mount namespace is read once, through the first of its processes. Where a process's root is out of reach, the
-    same mount may be visible here; the inode number tells.
-
-    Args:
-        root: the tree.
-        rows: processes that may have such mounts: container runtimes and their like, in the host's network namespace.
-        spare: which mount namespaces had none so recently that they are not asked again.
-    """
-    found: defaultdict[int, list[str]] = defaultdict(list)
-    resting = spare.resting(spare.memory.without_pins, spare.memory.without_pins)
-    seen: set[MountNamespace] = set(resting)
-    for row in rows:
-        if row.mounts in seen:
-            continue
-        try:
-            with root.process(row.pid) as process:
-                namespace = row.mounts or _mount_namespace(process)
-                if namespace in seen:
-                    continue
-                seen.add(namespace)
-                pins = mountinfo.read_namespaces(process)
-        except KernelError:
-            continue
-        for inode, path in pins.items():
-            found[inode] += [f"{root.path}/{row.pid}/root{path}", path]
-        if not pins:
-            resting[namespace] = time.monotonic()
-    spare.memory.without_pins = resting
-    return found
-
-
-def _mount_namespace(process: ProcDirectory) -> str | None:
-    """Return its name; `None` where it is refused: anybody may read the mounts, so those are read once as one."""
-    try:
-        return process.link("ns/mnt")
-    except (Absent, Denied):
-        return None
-
-
 def _counters_here(root: ProcRoot) -> Sockstat:
     with root.top() as top:
         return sockstat.read_here(top)
-
-
-def _prints(
-    members: Mapping[int, list[Row]], counters: Mapping[int, Sockstat | None], holdings: Holdings
-) -> dict[int, int]:
-    """Give each namespace a number that changes when its counters do, or the sockets that its processes hold."""
-    return {
-        inode: hash(
-            (
-                (counter.tcp, counter.time_wait),
-                frozenset((row.pid, row.start, row.fds, holdings.prints.get(row.pid)) for row in members[inode]),
-            )
-        )
-        for inode, counter in counters.items()
-        if counter is not None and inode in members
-    }
 
 
 def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterator[Gap]:

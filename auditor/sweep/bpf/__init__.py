@@ -22,6 +22,7 @@ from auditor.sweep.bpf.processes import Table
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import OF_DESCRIPTORS, Losses
 from auditor.sweep.memory import Memory, Spare
+from auditor.sweep.outside import look_from_outside
 
 __all__ = ["UnprovenError", "sweep"]
 
@@ -63,7 +64,7 @@ def sweep(
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses, spare)
-    outside = dumps.look_from_outside(root, rows, losses, spare, tracking=True)
+    outside = look_from_outside(root, rows, losses, spare, tracking=True)
     own = len(os.listdir("/proc/self/fd")) - 1
     seen = _pass(programs, memory, facts, egress=snat_ports is not None)
     if not table.has_all_of(seen):  # some began meanwhile

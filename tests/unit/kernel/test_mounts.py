@@ -6,7 +6,8 @@ import pytest
 
 from auditor.kernel.procfs import mountinfo
 from auditor.kernel.root import ProcRoot
-from auditor.sweep import dumps, tasks
+from auditor.sweep import pins as room_of_pins
+from auditor.sweep import tasks
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory, Spare
 from auditor.sweep.processes import Row
@@ -31,7 +32,7 @@ def test_a_mount_namespace_that_keeps_nothing_alive_rests(
     monkeypatch.setattr(mountinfo, "read_namespaces", namespaces)
     some, row = spare(patience), Row(os.getpid(), 1, "it", 1, mounts=7)
     for _ in range(3):
-        found = dumps._pinned(ProcRoot(), [row, row], some)
+        found = room_of_pins.find(ProcRoot(), [row, row], some)
         assert found.keys() == pins.keys()
     assert len(read) == asked
 

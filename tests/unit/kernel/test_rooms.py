@@ -17,7 +17,7 @@ from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Kind, Listener, NodeFacts, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, sweep, users
+from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, spared, sweep, users
 from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.bpf import unowned
 from auditor.sweep.budget import Budget
@@ -146,7 +146,7 @@ def test_mini_sockets_that_are_not_told_apart_are_counted_and_not_listed_one_by_
     memory = Memory()
     memory.keep_namespaces({9: 1}, {9: TcpDump(Sockets(), {}, seconds=1.0, at=0.0)})  # so much a dump takes
     seen, counter = Seen(3, 0, 1 << 18), Sockstat(tcp=3, udp=0, udplite=0, time_wait=1 << 18)
-    (dump,) = dumps._assumed({1: seen}, {1: counter}, (), Spare(memory, 0.5), {}).values()
+    (dump,) = spared.assumed({1: seen}, {1: counter}, (), Spare(memory, 0.5), {}).values()
     assert len(dump.sockets) == 0
     inside = Dumps({1: counter}, {1: Dump(tcp=dump, udp=Sockets())}, (), 0.0)
     assert list(unowned.take((), inside, set(), memory)) == [SocketGroup(1, "tcp", TcpState.TIME_WAIT, (), 1 << 18)]
