@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from auditor.kernel.diag import written
 from auditor.kernel.outside import is_outside
 from auditor.model import Egress, Gap
+from auditor.sweep.dumped import End, Sockets
 from auditor.sweep.dumps import Dumps
-from auditor.sweep.memory import End, Sockets
 
 Holders = tuple[int, ...]
 

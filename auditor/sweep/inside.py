@@ -18,8 +18,9 @@ from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcDirectory, ProcRoot
 from auditor.model import Flows, Limit, PortUse, TcpState
 from auditor.sweep import flows, pools, ports
+from auditor.sweep.dumped import End, Sockets, TcpDump
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import End, Memory, Sockets, TcpDump
+from auditor.sweep.memory import Memory
 from auditor.sweep.pools import Pools
 
 _CONNTRACK = "net/netfilter/nf_conntrack_count"

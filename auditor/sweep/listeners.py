@@ -11,9 +11,9 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Dropping, Listener, Peer, Queueing
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
+from auditor.sweep.dumped import End
 from auditor.sweep.dumps import Dumps
 from auditor.sweep.inside import Dump
-from auditor.sweep.memory import End
 from auditor.sweep.processes import Row as ProcessRow
 
 _NAMING_SECONDS = 6e-6

@@ -5,17 +5,14 @@ far as the CPU budget allows, the oldest first. The rest is taken from here, and
 """
 
 import time
-from array import array
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from auditor.kernel.bpf.records import Held, PortKey, Sums, Task
-from auditor.kernel.diag import InetRow
 from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.port_range import PortRange
-from auditor.model import Flows, Gap, Listener, PortUse, SocketGroup
-from auditor.sweep.processes import Row
+from auditor.model import Flows, Gap
+from auditor.sweep.dumped import TcpDump
 
 MAXIMUM_LINKS = 50_000
 """Descriptors other than sockets that are remembered: each holds a string."""
@@ -25,81 +22,6 @@ _LEAST_SHARE = 0.1  # of the unchanged namespaces are listed anew whatever the b
 _REST = 200  # times what a dump cost, so that one namespace takes half a percent of a core at most
 
 K = TypeVar("K", bound=Hashable)
-
-End = tuple[int, bytes]
-"""Port, and address in network order."""
-
-
-@dataclass(slots=True)
-class Sockets:
-    """Sockets of one protocol, column by column, for there may be hundreds of thousands.
-
-    Attributes:
-        states: as the kernel numbers them.
-        inodes: 0 where no descriptor holds the socket.
-        queued: bytes.
-        peers: indices of `ends`; empty where nobody asked.
-        ends: the other end of connections, each once: the peer's address, and its port (0 where the peer is a client).
-    """
-
-    states: bytearray = field(default_factory=bytearray)
-    inodes: "array[int]" = field(default_factory=lambda: array("Q"))
-    queued: "array[int]" = field(default_factory=lambda: array("Q"))
-    peers: "array[int]" = field(default_factory=lambda: array("L"))
-    ends: tuple[End, ...] = ()
-
-    @classmethod
-    def of(cls, rows: Iterable[tuple[int, int, int]]) -> "Sockets":
-        """Take over (state, inode, queued bytes) of each."""
-        sockets = cls()
-        sockets.extend(rows)
-        return sockets
-
-    def extend(self, rows: Iterable[tuple[int, int, int]]) -> None:
-        """Take over more."""
-        for state, inode, queued in rows:
-            self.states.append(state)
-            self.inodes.append(inode)
-            self.queued.append(queued)
-
-    def name_peers(self, ends: Iterable[End]) -> None:
-        """Take over the other end of each socket."""
-        known: dict[End, int] = {}
-        self.peers = array("L", [known.setdefault(end, len(known)) for end in ends])
-        self.ends = tuple(known)
-
-    def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        return zip(self.states, self.inodes, self.queued, strict=True)
-
-    def __len__(self) -> int:
-        return len(self.states)
-
-
-@dataclass(frozen=True, slots=True)
-class TcpDump:
-    """What a dump of TCP sockets told.
-
-    Attributes:
-        connections: established ones by the local port and address of a listener.
-        seconds: of CPU it took.
-        at: when, in seconds of the monotonic clock; `None` where none was needed.
-        ports: where the most ephemeral ports went; `None` where nobody asked.
-        queueing: sockets with much in their queues.
-        mini_sockets: that were counted and not listed.
-    """
-
-    sockets: Sockets
-    connections: Mapping[End, int]
-    seconds: float = 0.0
-    at: float | None = None
-    ports: tuple[PortUse, ...] | None = None
-    queueing: tuple[InetRow, ...] = ()
-    mini_sockets: int = 0
-
-    @property
-    def age(self) -> float:
-        """Seconds since."""
-        return 0.0 if self.at is None else time.monotonic() - self.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +39,6 @@ class _Namespace:
     @property
     def rests(self) -> bool:
         return self.dump.ports is not None and self.dump.age < _REST * self.dump.seconds
-
-
-Watcher = tuple[int, int, int]
-"""An inotify or epoll instance: a process that holds it, when that began, and by which descriptor."""
 
 
 MountNamespace = int | str | None
@@ -145,56 +63,11 @@ class CgroupMount(NamedTuple):
     at: float
 
 
-class Entry(NamedTuple):
-    """A process as BPF shows it: the task that answers for it, and what was made of that."""
-
-    task: Task
-    row: Row
-
-
-class Summed(NamedTuple):
-    """What the programs summed of a process, and what was made of that."""
-
-    sums: Sums
-    pid: int
-    groups: tuple[SocketGroup, ...]
-
-
-class Heard(NamedTuple):
-    """One socket that listens alone at its port, who holds it, how many connections it has, and what was made of that."""
-
-    held: Held
-    holders: tuple[int, ...]
-    connections: int | None
-    listener: Listener
-
-
-@dataclass(frozen=True, slots=True)
-class Watches:
-    """Watches of one budget.
-
-    Attributes:
-        total: as the kernel counts them.
-        of: each instance that is charged to it.
-        at: when they were counted one by one, in seconds of the monotonic clock.
-    """
-
-    total: int
-    of: Mapping[Watcher, int]
-    at: float
-
-
 @dataclass(slots=True)
 class Memory:
     """Carried from sweep to sweep. Holds numbers and words, nothing that would keep a process or a namespace alive.
 
     Attributes:
-        ports: that were listened on, by namespace and family; `None` before the first sweep that learns them.
-        epolls: whether each epoll instance is asked for.
-        entries: processes by id.
-        summed: their sockets, by task.
-        heard: listeners, by description.
-        unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         tracks: whether connections are tracked at all.
         tracking: namespaces that track many of them.
         untracked: namespaces that tracked none when they were asked, and when that was. There is no packet filter that
@@ -204,18 +77,11 @@ class Memory:
         unlimited: cgroups that may have any number of tasks, and when they said so.
         flows: by namespace, when its tracked connections were sampled, and what they are.
         ranges: ephemeral ports of the namespaces that were entered.
-        watching: by what is watched with and whose budget it is, what was counted.
     """
 
     _tables: dict[int, _Table] = field(default_factory=dict)
     _namespaces: dict[int, _Namespace] = field(default_factory=dict)
     _links: int = 0
-    ports: frozenset[PortKey] | None = None
-    epolls: bool = False
-    entries: Mapping[int, Entry] = field(default_factory=dict)
-    summed: Mapping[int, Summed] = field(default_factory=dict)
-    heard: Mapping[int, Heard] = field(default_factory=dict)
-    unowned: dict[int, tuple[float, tuple[SocketGroup, ...]]] = field(default_factory=dict)
     flows: dict[int, tuple[float, Flows]] = field(default_factory=dict)
     tracks: bool = False
     tracking: frozenset[int] = frozenset()
@@ -224,7 +90,6 @@ class Memory:
     cgroup_mount: CgroupMount | None = None
     unlimited: Mapping[str, float] = field(default_factory=dict)
     ranges: dict[int, PortRange] = field(default_factory=dict)
-    watching: Mapping[tuple[bytes, int], Watches] = field(default_factory=dict)
 
     def remember_tracking(self, inodes: Iterable[int]) -> None:
         """Remember which namespaces track so many connections that they are worth a look, and forget the others."""

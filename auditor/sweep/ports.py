@@ -12,7 +12,7 @@ from dataclasses import replace
 from auditor.kernel import diag
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.model import PortUse, TcpState
-from auditor.sweep.memory import End
+from auditor.sweep.dumped import End
 
 LEAST_SHARE = 0.25
 """Of the range that a namespace's sockets must reach before anybody asks where they go."""

@@ -11,9 +11,9 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Egress, Gap, Peer, SocketGroup, TcpState
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import Holdings, place
+from auditor.sweep.dumped import End, Sockets
 from auditor.sweep.dumps import Dumps
 from auditor.sweep.egress import of_dump
-from auditor.sweep.memory import End, Sockets
 from auditor.sweep.processes import Row
 
 UNKNOWN_PROTOCOL = "unknown"

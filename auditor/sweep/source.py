@@ -12,7 +12,6 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample
 from auditor.sweep import SweepError, bpf
 from auditor.sweep import sweep as by_procfs
-from auditor.sweep.memory import Memory
 
 RETRY_SECONDS: Final = 600.0
 Wanted = Literal["auto", "bpf", "procfs"]
@@ -43,7 +42,7 @@ class Source:
         self._wanted = wanted
         self._load = load
         self._snat_ports = snat_ports
-        self._memory = Memory()
+        self._memory = bpf.Memory()
         self._programs: Programs | None = None
         self._confined = False
         self._tried: float | None = None

@@ -6,8 +6,9 @@ from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.model import Gap
 from auditor.sweep.descriptors import Holdings
+from auditor.sweep.dumped import Sockets, TcpDump
 from auditor.sweep.inside import Seen, reaches, reaches_udp
-from auditor.sweep.memory import Memory, Sockets, Spare, TcpDump
+from auditor.sweep.memory import Memory, Spare
 from auditor.sweep.processes import Row
 
 

@@ -5,8 +5,9 @@ from functools import cache
 from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample
-from auditor.sweep import Memory, bpf
+from auditor.sweep import bpf
 from auditor.sweep import sweep as by_procfs
+from auditor.sweep.bpf import Memory
 
 SOURCES = ("procfs", "bpf")
 current = "procfs"

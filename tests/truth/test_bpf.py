@@ -20,8 +20,9 @@ from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.bpf.records import PEERS_AT_HAND, PORTS_MAX
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, Peer, TcpState
-from auditor.sweep import Memory, SweepError
+from auditor.sweep import SweepError
 from auditor.sweep import sweep as by_procfs
+from auditor.sweep.bpf import Memory
 from auditor.sweep.source import RETRY_SECONDS, Source
 
 pytestmark = pytest.mark.source("bpf")
@@ -118,10 +119,9 @@ def test_both_sources_agree(start: Start, uid: str, workload: str) -> None:
 
 CONFINED = """
 import sys
-import uuid
 from auditor.kernel.errors import Malformed
 from auditor.kernel.root import ProcRoot
-from auditor.sweep import Memory, SweepError
+from auditor.sweep import SweepError
 from auditor.sweep.source import RETRY_SECONDS, Source
 source = Source(ProcRoot(), sys.argv[1])
 

@@ -15,7 +15,7 @@ from auditor.model import NodeInfo
 from auditor.publish import object as shape
 from auditor.publish.convert import to_status
 from auditor.remember import History
-from auditor.sweep import Memory
+from auditor.sweep.bpf import Memory
 
 MOVING, STAYING = int(os.environ.get("SOCKAUDIT_SWARM", "5000")), 40
 WITHIN_SECONDS = 60  # of CPU for this whole story, which others on the machine do not take

@@ -13,7 +13,8 @@ import pytest
 from auditor.kernel.bpf.programs import Programs
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample
-from auditor.sweep import Memory, bpf
+from auditor.sweep import bpf
+from auditor.sweep.bpf import Memory
 
 pytestmark = pytest.mark.source("bpf")
 STEPS = 30

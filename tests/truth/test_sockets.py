@@ -14,7 +14,7 @@ from truth.starting import Start, workload
 from auditor.kernel.bpf.records import EVERY
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, TcpState
-from auditor.sweep import Memory
+from auditor.sweep.bpf import Memory
 
 
 def seen(sample: NodeSample, truth: dict[str, Any]) -> Counter[tuple[str, str, bool]]:

@@ -18,13 +18,14 @@ from auditor.model import Gap, NodeFacts, NodeSample
 from auditor.sweep import descriptors, dumps, egress, hidden, namespaces, node, pools, tasks, users
 from auditor.sweep.bpf import budgets, unowned
 from auditor.sweep.bpf.holdings import Holdings
+from auditor.sweep.bpf.memory import Memory
 from auditor.sweep.bpf.processes import Table
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import OF_DESCRIPTORS, Losses
-from auditor.sweep.memory import Memory, Spare
+from auditor.sweep.memory import Spare
 from auditor.sweep.outside import look_from_outside
 
-__all__ = ["UnprovenError", "sweep"]
+__all__ = ["Memory", "UnprovenError", "sweep"]
 
 _TOLERANCE = 8  # descriptors of this process that other threads may open or close during a pass
 _DUMP_SHARE = 0.1  # of the budget

@@ -11,9 +11,9 @@ from auditor.kernel.procfs import fdinfo
 from auditor.kernel.root import ProcRoot
 from auditor.model import BudgetHolding, Gap, NodeFacts, UserBudget, percent
 from auditor.sweep.bpf.holdings import Holders, Holdings, Instance
+from auditor.sweep.bpf.memory import Memory, Watcher, Watches
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Memory, Watcher, Watches
 
 _NEVER_BINDS = (1 << 31) - 1  # what a user namespace is given; the one above it binds
 _INITIAL_USER_NAMESPACE = 0xEFFFFFFD  # PROC_USER_INIT_INO, include/linux/proc_ns.h

@@ -24,8 +24,9 @@ from auditor.model import (
     SocketGroup,
     TcpState,
 )
+from auditor.sweep.bpf.memory import Heard, Memory, Summed
 from auditor.sweep.bpf.processes import Table
-from auditor.sweep.memory import End, Heard, Memory, Summed
+from auditor.sweep.dumped import End
 
 Holders = tuple[int, ...]
 Key = tuple[int, int, int, Holders]

@@ -15,8 +15,8 @@ from auditor.kernel.procfs import cgroup, stat
 from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Gap, Kind
 from auditor.sweep import processes
+from auditor.sweep.bpf.memory import Entry
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Entry
 from auditor.sweep.processes import Cgroups, Row
 
 _INFINITE = (1 << 64) - 1

@@ -11,11 +11,11 @@ from auditor.kernel.procfs import sysctl
 from auditor.kernel.root import ProcRoot
 from auditor.model import Listener, SocketGroup, TcpState
 from auditor.sweep.bpf.holdings import STATES
+from auditor.sweep.bpf.memory import Memory
 from auditor.sweep.bpf.processes import Table
 from auditor.sweep.descriptors import Holdings, place
 from auditor.sweep.dumps import Dumps
 from auditor.sweep.inside import Dump, Seen
-from auditor.sweep.memory import Memory
 from auditor.sweep.processes import Row
 from auditor.sweep.sockets import UNKNOWN_PROTOCOL
 

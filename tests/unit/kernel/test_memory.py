@@ -13,7 +13,8 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Kind
 from auditor.sweep import memory as module
 from auditor.sweep import sweep
-from auditor.sweep.memory import MAXIMUM_LINKS, Memory, Sockets, Spare, TcpDump
+from auditor.sweep.dumped import Sockets, TcpDump
+from auditor.sweep.memory import MAXIMUM_LINKS, Memory, Spare
 
 
 def dumped(at: float, seconds: float = 1.0) -> TcpDump:

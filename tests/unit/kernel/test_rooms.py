@@ -17,15 +17,16 @@ from auditor.kernel.procfs.fd import Listing
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Kind, Listener, NodeFacts, SocketGroup, TcpState
-from auditor.sweep import descriptions, descriptors, dumps, inside, sockets, spared, sweep, users
+from auditor.sweep import bpf, descriptions, descriptors, dumps, inside, sockets, spared, sweep, users
 from auditor.sweep import listeners as room_of_listeners
 from auditor.sweep.bpf import unowned
 from auditor.sweep.budget import Budget
 from auditor.sweep.descriptors import MAXIMUM_DESCRIPTORS, Holdings
+from auditor.sweep.dumped import Sockets, TcpDump
 from auditor.sweep.dumps import Dumps
 from auditor.sweep.inside import Dump, Seen
 from auditor.sweep.losses import Losses
-from auditor.sweep.memory import Memory, Sockets, Spare, TcpDump
+from auditor.sweep.memory import Memory, Spare
 from auditor.sweep.processes import Row, take
 
 
@@ -143,7 +144,7 @@ def test_each_socket_stands_in_one_group_with_all_its_holders() -> None:
 
 
 def test_mini_sockets_that_are_not_told_apart_are_counted_and_not_listed_one_by_one() -> None:
-    memory = Memory()
+    memory = bpf.Memory()
     memory.keep_namespaces({9: 1}, {9: TcpDump(Sockets(), {}, seconds=1.0, at=0.0)})  # so much a dump takes
     seen, counter = Seen(3, 0, 1 << 18), Sockstat(tcp=3, udp=0, udplite=0, time_wait=1 << 18)
     (dump,) = spared.assumed({1: seen}, {1: counter}, (), Spare(memory, 0.5), {}).values()
