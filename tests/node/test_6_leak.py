@@ -31,8 +31,8 @@ from auditor.publish.when import epoch
 pytestmark = pytest.mark.usefixtures("installed")
 
 
-INTERVAL = 0.5
-PAUSE = 0.2  # of the leak: about two minutes of it, of which the agent takes a minute and a half of sweeps to be sure
+INTERVAL = 0.3
+PAUSE = 0.12  # of the leak: a bit more than a minute of it, of which the agent takes most to be sure
 
 
 @dataclass(frozen=True, slots=True)
