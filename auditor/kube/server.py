@@ -59,8 +59,8 @@ def of_this_pod(account: Path = _ACCOUNT) -> Server:
             token = (account / "token").read_text(encoding="ascii").strip()
         except (OSError, ValueError) as error:
             raise NoConfigError(f"the token of the service account cannot be read: {error}") from None
-        if not token:
-            raise NoConfigError(f"{account / 'token'} is empty")
+        if len(token.split()) != 1:  # a line break would end the header
+            raise NoConfigError(f"{account / 'token'} holds no token")
         return {"authorization": f"Bearer {token}"}
 
     credentials()

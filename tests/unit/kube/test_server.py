@@ -36,7 +36,8 @@ def test_it_is_found_and_a_renewed_token_is_read_anew(account: Path, monkeypatch
     [
         ("ca.crt", None, "automountServiceAccountToken"),
         ("token", None, "cannot be read"),
-        ("token", "\n", "is empty"),
+        ("token", "\n", "holds no token"),
+        ("token", "one\r\nanother: header", "holds no token"),
         ("token", "\xff", "cannot be read"),
     ],
 )
