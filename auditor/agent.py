@@ -89,11 +89,11 @@ def run(settings: AgentSettings) -> int:
     if settings.thresholds is not None and not os.path.exists(settings.thresholds):
         LOG.error("%s does not exist; name a file of --thresholds, or leave it out", settings.thresholds)
         return _EXIT_FAILED
+    host, port = settings.metrics_address
     try:
         client = connect(settings.context, settings.kubeconfig, pause=stop.wait) if settings.publish else None
         agent = Agent(settings, client)
         agent.confine()  # before there is a second thread, which would keep what this one gives up
-        host, port = settings.metrics_address
         Endpoint((host, port), agent.metrics.expose, agent.alive, agent.ready)
     except ApiError as error:
         LOG.error("%s; run in a cluster, name a --context, or use --no-publish", error)  # noqa: TRY400

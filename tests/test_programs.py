@@ -9,7 +9,7 @@ import pytest
 
 from auditor.kernel.bpf import artifact, libbpf
 from auditor.kernel.bpf import compile as compiler
-from auditor.kernel.errors import Malformed
+from auditor.kernel.errors import Absent, Malformed
 
 REFUSED = """
 #include <linux/bpf.h>
@@ -35,6 +35,22 @@ def test_what_is_compiled_is_what_is_loaded(tmp_path: Path, monkeypatch: pytest.
     loaded = libbpf.Object(artifact.read(str(made)))
     assert sum(map(len, loaded.read("tasks"))) == 0, "told nothing yet, it knows no PID namespace to show"
     loaded.close()
+
+
+def test_what_was_made_of_another_header_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tmp_path / "made.o"
+    for part in artifact.SOURCE.parent.glob("*.[hc]"):
+        shutil.copy(part, tmp_path)
+    for room in (artifact, compiler):
+        monkeypatch.setattr(room, "SOURCE", tmp_path / artifact.SOURCE.name)
+    monkeypatch.setattr(compiler, "OBJECT", made)
+    (tmp_path / "records.h").write_text("#error that is made of records.py, whatever lies here")
+    assert compiler.compile_programs() is None
+    assert artifact.read(str(made))
+    with (tmp_path / "kernel.h").open("a") as header:
+        header.write("// changed\n")
+    with pytest.raises(Absent, match="another version's source"):
+        artifact.read(str(made))
 
 
 def test_a_source_that_does_not_compile_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import os
 from threading import Lock
 from typing import Any, Final
 
+import urllib3
 import yaml
 from kubernetes.client import Configuration
 from kubernetes.client.rest import RESTClientObject
@@ -15,7 +16,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, load_k
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigLoader, KubeConfigMerger
 
 from auditor.kube.access import Access
-from auditor.kube.server import CONNECTIONS, NoConfigError, Server
+from auditor.kube.server import CONNECTIONS, NoConfigError, Server, as_header
 
 _NOT_A_KUBECONFIG: Final = (ConfigException, yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError)
 """What the package raises for a file that is YAML of another shape, or none at all."""
@@ -34,10 +35,13 @@ def server(access: Access) -> Server:
     try:
         with _LOADING:
             _load(access, found)
-        found.connection_pool_maxsize = CONNECTIONS
-        pool = RESTClientObject(found).pool_manager
     except (*_NOT_A_KUBECONFIG, OSError) as error:
         raise NoConfigError(_why(access, error)) from None
+    found.connection_pool_maxsize = CONNECTIONS
+    try:
+        pool = RESTClientObject(found).pool_manager
+    except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:  # a proxy or certificate that cannot be used
+        raise NoConfigError(str(error)) from None
 
     def credentials() -> dict[str, str]:
         """Return what the package says; it reads a token anew every minute while it is asked."""
@@ -45,8 +49,7 @@ def server(access: Access) -> Server:
             settings = found.auth_settings()
         except (ConfigException, OSError) as error:
             raise NoConfigError(f"no usable credentials: {error}") from None
-        # A trailing newline in a token file would end the header.
-        return {str(each["key"]): str(each["value"]).strip() for each in settings.values() if each.get("value")}
+        return {str(each["key"]): as_header(str(each["value"])) for each in settings.values() if each.get("value")}
 
     return Server(str(found.host).rstrip("/"), pool, credentials)
 

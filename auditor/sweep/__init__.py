@@ -1,7 +1,7 @@
 """Sweep: read the kernel and return the facts of one moment.
 
 The rooms in their order: `processes` (who), `namespaces` and `tables` (what they share), `descriptors` (what each
-holds), `outside` (what each network namespace shows to anyone), `dumps` (every one of them, from `inside` unless that is
+holds), `shown` (what each network namespace shows to anyone), `dumps` (every one of them, from `inside` unless that is
 `spared`, also those that only `pins` keep), `sockets` (whose they are), `node`, `users`, `tasks` and `pools` (limits, and
 what is taken of them), `listeners` and `egress`. Descriptors are read before sockets are dumped, so that a socket without
 a holder truly has none. `bpf` is the other way through them.
@@ -33,8 +33,8 @@ from auditor.sweep import (
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory, Spare
-from auditor.sweep.outside import look_from_outside
 from auditor.sweep.processes import Row
+from auditor.sweep.shown import look_from_outside
 
 __all__ = ["Memory", "SweepError", "sweep"]
 
@@ -75,8 +75,8 @@ def sweep(
     budget = Budget(None if cpu_seconds is None else cpu_seconds * _CLASSIFY_SHARE)
     holdings = descriptors.classify(root, rows, losses, budget, memory)
     spare = Spare(memory, None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE)
-    outside = look_from_outside(root, rows, losses, spare)
-    network = dumps.take(root, rows, outside, holdings, losses, spare)
+    shown = look_from_outside(root, rows, losses, spare)
+    network = dumps.take(root, rows, shown, holdings, losses, spare)
     groups = sockets.groups(root, rows, holdings, network, budget)
     comparer = descriptions.Comparer(holdings, {row.pid: row.task_id for row in rows}, usable=comparable)
     facts, release = node.take(root, losses)

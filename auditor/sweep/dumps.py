@@ -13,15 +13,14 @@ from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, Limit, Netns, PortUse
 from auditor.sweep import flows, pins, spared
 from auditor.sweep import inside as inside_of
-from auditor.sweep import outside as outside_of
 from auditor.sweep.descriptors import Holdings
 from auditor.sweep.inside import Dump, Seen, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
 from auditor.sweep.memory import Spare, stale
 from auditor.sweep.neighbours import look_closer
-from auditor.sweep.outside import DOORS, Outside, members_of
 from auditor.sweep.pools import Pools
 from auditor.sweep.processes import Row
+from auditor.sweep.shown import DOORS, Shown, members_of, overflows, read_counters
 
 _TRACKERS = frozenset({"cilium-agent"})  # they track connections in eBPF maps
 
@@ -76,7 +75,7 @@ class Dumps:
 def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehand
     root: ProcRoot,
     rows: Iterable[Row],
-    outside: Outside,
+    shown: Shown,
     holdings: Holdings,
     losses: Losses,
     spare: Spare,
@@ -87,7 +86,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     Args:
         root: the tree the rows were read from.
         rows: all processes.
-        outside: what the namespaces show to anyone.
+        shown: what the namespaces show to anyone.
         holdings: what their descriptors refer to.
         losses: where failures are counted.
         spare: what earlier sweeps found, and what may be spent on reading again what did not change.
@@ -96,10 +95,10 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     members = members_of(rows)
     host = next((row.netns for row in rows if row.pid == 1), None)
     own = netns.own_inode()
-    counters = {inode: outside.counters[inode] for inode in members if inode in outside.counters}
-    tracked = outside.tracked
+    counters = {inode: shown.counters[inode] for inode in members if inode in shown.counters}
+    tracked = shown.tracked
     if late := {inode: some for inode, some in members.items() if inode not in counters}:  # they began meanwhile
-        more, _ = outside_of.read(root, late, losses, ())
+        more, _ = read_counters(root, late, losses, ())
         counters |= more
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
@@ -131,7 +130,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
 
     def from_outside(ranges: Mapping[int, PortRange]) -> dict[int, Dump]:
         return {
-            inode: inside_of.spared(inode, seen[inode], counter, tcp, range_, tracked.get(inode))
+            inode: inside_of.unentered(inode, seen[inode], counter, tcp, range_, tracked.get(inode))
             for inode, range_ in ranges.items()
             for counter in [counters.get(inode)]
             if counter is not None
@@ -152,7 +151,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     tracking = any(dump.conntrack for dump in inside.values())
     spare.memory.ranges = {inode: dump.range for inode, dump in (inside | unentered).items() if dump.range}
     if tracking and not spare.memory.tracks:  # nobody knew that it is worth asking
-        _, tracked = outside_of.read(root, {inode: members[inode] for inode in unentered}, losses, unentered)
+        _, tracked = read_counters(root, {inode: members[inode] for inode in unentered}, losses, unentered)
         unentered = {inode: replace(dump, conntrack=tracked.get(inode)) for inode, dump in unentered.items()}
     spare.memory.tracks = tracking
     inside |= unentered
@@ -173,7 +172,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
-        overflows=outside_of.overflows(root, counters, inside, members, losses),
+        overflows=overflows(root, counters, inside, members, losses),
     )
 
 

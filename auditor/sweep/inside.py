@@ -166,7 +166,7 @@ def reaches_udp(counter: Sockstat, range_: PortRange) -> bool:
     return ports.reach_udp(counter.udp, range_)
 
 
-def spared(  # noqa: PLR0913, PLR0917 - what is known
+def unentered(  # noqa: PLR0913, PLR0917 - what is known
     netns: int, seen: Seen, counter: Sockstat, tcp: TcpDump, range_: PortRange, conntrack: Conntrack | None
 ) -> Dump:
     """Say of a namespace what is known without entering it."""

@@ -1,9 +1,14 @@
 """Connections to addresses outside, of all pods of the node, against the SNAT ports that it is said to have."""
 
+from collections import Counter
+
 import pytest
 from truth.auditing import audit, findings, pod, readings
+from truth.sources import sweep
 from truth.starting import Start
 
+from auditor.kernel.bpf.records import PEERS_AT_HAND
+from auditor.kernel.root import ProcRoot
 from auditor.model import Severity
 
 PORTS = 60
@@ -38,3 +43,14 @@ def test_nobody_judges_what_nobody_set(start: Start, uid: str) -> None:
     assert "snat-ports" in usage.missing
     assert not readings(assessment, "snat-ports")
     assert "snat-ports" not in assessment.unjudged
+
+
+def test_each_of_very_many_servers_is_told_apart(start: Start, uid: str) -> None:
+    """More of them than the programs tell apart where they sum; one is met over IPv4, and from IPv6 sockets too."""
+    further = PEERS_AT_HAND + 4
+    truth = start("egress", uid, 3, 0, 4, 0, 0, 0, 0, further)
+    ends = Counter[int]()
+    for one in sweep(ProcRoot(), snat_ports=PORTS).egress:
+        if truth["pid"] in (one.holders or ()):
+            ends[one.port] += one.connections
+    assert ends == {443: 7} | dict.fromkeys(range(1000, 1000 + further), 1)

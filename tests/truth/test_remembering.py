@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -17,7 +17,8 @@ from auditor.sweep import bpf
 from auditor.sweep.bpf import Memory
 
 pytestmark = pytest.mark.source("bpf")
-STEPS = 30
+STEPS = 120
+_ONCE = ("listen", "listen_as_well", "listen_locally", "stop_listening", "send", "datagrams", "pair", "share")
 
 
 class Program:
@@ -26,13 +27,12 @@ class Program:
     def __init__(self, seed: int, until: ExitStack) -> None:
         self.pids = {os.getpid()}
         self._random, self._until = random.Random(seed), until
-        self._listeners = [self._kept(socket.create_server(("127.0.0.1", 0), backlog=50))]
+        self._listeners = [self._kept(socket.create_server(("127.0.0.1", 0), backlog=50, reuse_port=True))]
         self._connected: list[socket.socket] = []
 
     def step(self) -> str:
-        name = self._random.choice(
-            ["listen", "connect", "connect", "accept", "accept", "send", "hang_up", "datagrams", "pair", "share"]
-        )
+        names = [*["connect"] * 6, *["accept"] * 6, *["hang_up"] * 4, *_ONCE]
+        name = self._random.choice(names)
         getattr(self, f"_{name}")()
         return name
 
@@ -40,11 +40,34 @@ class Program:
         return self._until.enter_context(one)
 
     def _listen(self) -> None:
-        self._listeners.append(self._kept(socket.create_server(("127.0.0.1", 0), backlog=50)))
+        self._listeners.append(self._kept(socket.create_server(("127.0.0.1", 0), backlog=50, reuse_port=True)))
+
+    def _listen_as_well(self) -> None:
+        """At the port of another, and at its address or the next one."""
+        address, port = self._random.choice(self._listeners).getsockname()
+        address = self._random.choice([address, f"127.0.0.{int(address[-1]) % 3 + 1}"])
+        one = self._kept(socket.socket())
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind((address, port))
+        one.listen(50)
+        self._listeners.append(one)
+
+    def _listen_locally(self) -> None:
+        one = self._kept(socket.socket(socket.AF_UNIX))
+        one.bind(f"\0sockaudit-{os.getpid()}-{one.fileno()}")
+        one.listen(7)
+
+    def _stop_listening(self) -> None:
+        if len(self._listeners) > 1:
+            self._listeners.pop(self._random.randrange(len(self._listeners))).close()
 
     def _connect(self) -> None:
+        """From any of many addresses."""
         server = self._random.choice(self._listeners)
-        self._connected.append(self._kept(socket.create_connection(server.getsockname())))
+        client = self._kept(socket.socket())
+        client.bind((f"127.0.1.{self._random.randrange(1, 30)}", 0))
+        client.connect(server.getsockname())
+        self._connected.append(client)
 
     def _accept(self) -> None:
         server = self._random.choice(self._listeners)
@@ -56,7 +79,8 @@ class Program:
 
     def _send(self) -> None:
         if self._connected:
-            self._random.choice(self._connected).send(bytes(20_000))
+            with suppress(OSError):  # who would accept it has stopped listening
+                self._random.choice(self._connected).send(bytes(20_000))
 
     def _hang_up(self) -> None:
         if self._connected:

@@ -37,7 +37,6 @@ def compile_programs() -> str | None:
             "-Wall",
             "-Werror",
             f"-I{folder}",
-            f"-I{SOURCE.parent}",
             f"-I{headers}",
         ]
         done = subprocess.run(  # noqa: S603 - found on the path of who builds

@@ -113,6 +113,11 @@ class Reader:
 
         return take
 
+    def end(self) -> None:
+        """End the pass."""
+        self._sums.end()
+        self._listeners.end()
+
 
 def _held(said: bytes) -> Held:
     return _MAKE_HELD(_HELD_LAYOUT.unpack(said))

@@ -19,7 +19,7 @@ class Interned(Generic[R]):
         self._now: dict[bytes, R] = {}
 
     def begin(self) -> None:
-        """Begin a pass: what the one before the last said is forgotten."""
+        """Begin a pass."""
         self._before, self._now = self._now, {}
 
     def of(self, said: bytes) -> R:
@@ -27,6 +27,7 @@ class Interned(Generic[R]):
         one = self._now[said] = self._before.get(said) or self._make(said)
         return one
 
-    def all(self) -> list[R]:
-        """Return those of this pass, in their order."""
+    def end(self) -> list[R]:
+        """Forget what this pass did not say. Returns what it said, in order."""
+        self._before = {}
         return list(self._now.values())

@@ -100,7 +100,7 @@ class Programs:
         for piece in self._object.read("tasks"):
             for start in range(0, len(piece), size):
                 take(piece[start : start + size])
-        return self._tasks.all()
+        return self._tasks.end()
 
     def descriptors(
         self, ports: frozenset[PortKey] = frozenset(), *, epolls: bool = False, egress: bool = False
@@ -120,6 +120,7 @@ class Programs:
         while some := list(islice(pieces, _AT_ONCE)):
             for piece in some:
                 take(piece)
+        self._reader.end()
         # To look through a map takes its time, though it be empty.
         if any(one.elsewhere for one in found.sums.values()):
             found.strangers = self._drain("strangers", makes(Stranger), makes(StrangersOf))

@@ -17,7 +17,7 @@ typedef __u64 u64;
 typedef __s32 s32;
 typedef __s64 s64;
 
-#include "records.h"
+#include <records.h>
 #include "kernel.h"
 #include "describe.h"
 #include "charge.h"

@@ -23,7 +23,7 @@ from auditor.sweep.bpf.processes import Table
 from auditor.sweep.budget import Budget
 from auditor.sweep.losses import OF_DESCRIPTORS, Losses
 from auditor.sweep.memory import Spare
-from auditor.sweep.outside import look_from_outside
+from auditor.sweep.shown import look_from_outside
 
 __all__ = ["Memory", "UnprovenError", "sweep"]
 
@@ -65,7 +65,7 @@ def sweep(
     dump_seconds = None if cpu_seconds is None else cpu_seconds * _DUMP_SHARE
     spare = Spare(memory, dump_seconds, _PATIENCE_SECONDS, egress=snat_ports is not None)
     cgroup_tasks, unseen_cgroups = tasks.take(root, rows, losses, spare)
-    outside = look_from_outside(root, rows, losses, spare, tracking=True)
+    shown = look_from_outside(root, rows, losses, spare, tracking=True)
     own = len(os.listdir("/proc/self/fd")) - 1
     seen = _pass(programs, memory, facts, egress=snat_ports is not None)
     if not table.has_all_of(seen):  # some began meanwhile
@@ -77,7 +77,7 @@ def sweep(
     holdings = Holdings(table, seen, memory, all_outside=snat_ports is not None)
     held, shared = holdings.sockets(), holdings.shared()
     network = dumps.take(
-        root, rows, outside, descriptors.Holdings(), losses, spare, unowned.seen(held, table, seen.ranges)
+        root, rows, shown, descriptors.Holdings(), losses, spare, unowned.seen(held, table, seen.ranges)
     )
     found = pools.with_holders(root, pools.take(root, losses), rows, holdings.masters(), budget) + network.pools
     per_user, unknown_budgets = budgets.Reader(root, losses, budget, memory).take(holdings, facts)
@@ -142,7 +142,8 @@ def _uncounted(seen: Descriptors) -> Iterator[Gap]:
 def _uncounted_egress(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
     yield from egress.gaps(network, through_descriptors=True)
     if len(seen.more_peers) >= records.PEERS_MAX:
-        detail = f"connections to other ends than the first {records.PEERS_MAX:,} are not counted"
+        known = f"{records.PEERS_AT_HAND} of each process and {records.PEERS_MAX:,} more"
+        detail = f"connections to other ends than {known} are not counted"
         yield Gap("egress-ends", detail, limits=frozenset({"snat-ports"}))
 
 

@@ -61,7 +61,7 @@ class Memory(memory.Memory):
         epolls: whether each epoll instance is asked for.
         entries: processes by id.
         summed: their sockets, by task.
-        heard: listeners, by description.
+        heard: TCP listeners that are alone at their port, by description.
         unowned: by namespace, when its dump was taken and which sockets of it no descriptor led to then.
         watching: by what is watched with and whose budget it is, what was counted.
     """

@@ -1,7 +1,7 @@
 """A pod in a network namespace of its own that talks to addresses outside (which are its own loopback's).
 
 Takes how many connections it holds: over IPv4, over IPv6, IPv4 from an IPv6 socket, shared with a child, in TIME_WAIT, to a
-private address, and how many a client outside made to it.
+private address, and how many a client outside made to it; and of how many more servers outside it is a client once.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _SIOCSIFADDR = 0x8916
 proto.close_inherited()
 proto.enter_pod(sys.argv[1])
 inode = proto.enter_own_netns()
-plain, six, mapped, shared, waiting, private, inbound = map(int, sys.argv[2:9])
+plain, six, mapped, shared, waiting, private, inbound, further = map(int, [*sys.argv[2:], "0"][:8])
 with socket.socket() as one, socket.socket(socket.AF_INET6) as other:
     for alias, address in ((b"lo:1", OUTSIDE), (b"lo:2", PRIVATE)):
         request = struct.pack("=16sHH4s8x", alias, socket.AF_INET, 0, socket.inet_aton(address))
@@ -63,6 +63,9 @@ for _ in range(private):
     kept += connect(PRIVATE)
 for _ in range(inbound):  # what is accepted leads outside as well
     kept += connect(PRIVATE, source=OUTSIDE)
+for number in range(further):
+    server = socket.create_server((OUTSIDE, 1000 + number))
+    kept += (server, socket.create_connection((OUTSIDE, 1000 + number)), server.accept()[0])
 for _ in range(waiting):
     client, server = connect(OUTSIDE)
     client.close()

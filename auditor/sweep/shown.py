@@ -22,7 +22,7 @@ _NOTHING: Conntrack = (0, None)
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Shown:
     """What namespaces show to anyone.
 
     Attributes:
@@ -36,7 +36,7 @@ class Outside:
 
 def look_from_outside(
     root: ProcRoot, rows: Iterable[Row], losses: Losses, spare: Spare, *, tracking: bool = False
-) -> Outside:
+) -> Shown:
     """Read the counters of every namespace that a process is in.
 
     Args:
@@ -48,12 +48,12 @@ def look_from_outside(
     """
     members, memory = members_of(rows), spare.memory
     if not (tracking and memory.tracks):
-        return Outside(*read(root, members, losses, ()))
+        return Shown(*read_counters(root, members, losses, ()))
     resting = spare.resting(memory.untracked, members)
-    counters, tracked = read(root, members, losses, members.keys() - resting)
+    counters, tracked = read_counters(root, members, losses, members.keys() - resting)
     now = time.monotonic()
     memory.untracked = resting | {inode: now for inode, found in tracked.items() if found == _NOTHING}
-    return Outside(counters, tracked | dict.fromkeys(resting, _NOTHING))
+    return Shown(counters, tracked | dict.fromkeys(resting, _NOTHING))
 
 
 def members_of(rows: Iterable[Row]) -> dict[int, list[Row]]:
@@ -65,7 +65,7 @@ def members_of(rows: Iterable[Row]) -> dict[int, list[Row]]:
     return members
 
 
-def read(
+def read_counters(
     root: ProcRoot, members: Mapping[int, list[Row]], losses: Losses, tracking: Container[int]
 ) -> tuple[dict[int, Sockstat | None], dict[int, Conntrack | None]]:
     """Read sockstat of each namespace through the first member that answers. A namespace all have left is left out.
