@@ -15,9 +15,9 @@ from truth.auditing import audit, pod, readings
 from truth.sources import programs, sweep
 from truth.starting import Start, workload
 
-from auditor.kernel.bpf import libbpf
+from auditor.kernel.bpf import libbpf, records
 from auditor.kernel.bpf.programs import Programs
-from auditor.kernel.bpf.records import PEERS_AT_HAND, PORTS_MAX
+from auditor.kernel.bpf.records import PEERS_AT_HAND, PORTS_MAX, layout
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, Peer, TcpState
 from auditor.sweep import SweepError
@@ -195,16 +195,18 @@ def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(
     truth = start("closing", uid, PEERS_AT_HAND + 4)
     loaded = Programs()
 
-    def in_map() -> int:
-        return sum(number for one, number in loaded.descriptors().more_peers if one.pid == truth["pid"])
+    def counted() -> int:
+        told = loaded.descriptors()
+        assert told.more_peers
+        return sum(one[-1] for one in layout(records.Peer).iter_unpack(told.peers[truth["pid"]]))
 
-    before = in_map()
+    before = counted()
     with monkeypatch.context() as patch:
         patch.setattr(loaded, "_drain", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             loaded.descriptors()
     loaded.empty()
-    assert in_map() == before
+    assert counted() == before
     assert before
     loaded.close()
 

@@ -28,17 +28,7 @@ def compile_programs() -> str | None:
         Path(folder, "records.h").write_text(header(), encoding="utf-8")
         part = OBJECT.with_suffix(".part")
         headers = Path("/usr/include") / str(sysconfig.get_config_var("MULTIARCH") or "")
-        command = [
-            clang,
-            "-target",
-            "bpf",
-            "-g",
-            "-O2",
-            "-Wall",
-            "-Werror",
-            f"-I{folder}",
-            f"-I{headers}",
-        ]
+        command = [clang, "-target", "bpf", "-g", "-O2", "-Wall", "-Werror", f"-I{folder}", f"-I{headers}"]
         done = subprocess.run(  # noqa: S603 - found on the path of who builds
             [*command, "-c", str(SOURCE), "-o", str(part)], capture_output=True, text=True, check=False
         )

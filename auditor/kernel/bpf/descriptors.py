@@ -13,7 +13,6 @@ from auditor.kernel.bpf.records import (
     Held,
     Named,
     OwnRange,
-    PeerOf,
     PortKey,
     Stranger,
     StrangersOf,
@@ -51,7 +50,7 @@ class Descriptors:
         connections: established ones at each port that was asked for.
         peers: by task, the other ends of its connections, packed; of established ones a sample, weighted, but of those
             outside all if asked for.
-        more_peers: those of tasks that have very many.
+        more_peers: how many of them found no room behind the sums of their task.
         names: of UNIX sockets that listen, by description.
         ranges: of ephemeral ports that single sockets have.
     """
@@ -65,7 +64,7 @@ class Descriptors:
     epoll_watches: dict[int, int] = field(default_factory=dict)
     connections: dict[PortKey, int] = field(default_factory=dict)
     peers: dict[int, bytes] = field(default_factory=dict)
-    more_peers: list[tuple[PeerOf, int]] = field(default_factory=list)
+    more_peers: int = 0
     names: dict[int, bytes] = field(default_factory=dict)
     ranges: list[OwnRange] = field(default_factory=list)
 

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
@@ -19,6 +20,7 @@ from auditor.kernel.bpf.records import (
     Lesson,
     Number,
     OwnRange,
+    Peer,
     PeerOf,
     Port,
     PortKey,
@@ -128,10 +130,20 @@ class Programs:
         found.epoll_watches = dict(self._drain("epolls", _FIRST, _FIRST))
         found.connections = self._accepted()
         if any(one.more_peers for one in found.sums.values()):
-            found.more_peers = self._drain("peers", makes(PeerOf), _FIRST)
+            self._add_peers(found)
         found.ranges = [key for key, _ in self._drain("ranges", makes(OwnRange), _FIRST)]
         self._drain("tables", _FIRST, _FIRST)
         return found
+
+    def _add_peers(self, found: Descriptors) -> None:
+        """Put those that found no room behind the sums of their task to the others."""
+        several: defaultdict[int, bytearray] = defaultdict(bytearray)
+        drained = self._drain("peers", makes(PeerOf), _FIRST)
+        for one, number in drained:
+            several[one.pid] += layout(Peer).pack(one.address, one.state, one.family, one.port, number)
+        for task, more in several.items():
+            found.peers[task] = found.peers.get(task, b"") + more
+        found.more_peers = len(drained)
 
     def _ask(self, ports: frozenset[PortKey]) -> None:
         """Put the ports into the map. They stay there: mostly the next pass asks for the same."""

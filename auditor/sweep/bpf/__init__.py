@@ -141,7 +141,7 @@ def _uncounted(seen: Descriptors) -> Iterator[Gap]:
 
 def _uncounted_egress(seen: Descriptors, network: dumps.Dumps) -> Iterator[Gap]:
     yield from egress.gaps(network, through_descriptors=True)
-    if len(seen.more_peers) >= records.PEERS_MAX:
+    if seen.more_peers >= records.PEERS_MAX:
         known = f"{records.PEERS_AT_HAND} of each process and {records.PEERS_MAX:,} more"
         detail = f"connections to other ends than {known} are not counted"
         yield Gap("egress-ends", detail, limits=frozenset({"snat-ports"}))

@@ -153,28 +153,25 @@ class Holdings:
 
     def _summed(self) -> list[SocketGroup]:
         """Return what the programs summed by process: sockets of its own namespace that nobody else holds."""
-        keepers, more_peers = self._table.keepers, self._more_peers()
         before, now = self._memory.summed, dict[int, Summed]()
         found: list[SocketGroup] = []
         for task, sums in self._seen.sums.items():
-            row = keepers.get(task)
+            row = self._table.keepers.get(task)
             if row is None:
                 continue
             known = before.get(task)
-            if task in more_peers:
-                found += self._groups(sums, row.pid, more_peers[task])
-                continue
-            if known is None or known.sums is not sums or known.pid != row.pid:
+            # Where there are more peers, what the sums say is not all.
+            if known is None or known.sums is not sums or known.pid != row.pid or sums.more_peers:
                 known = Summed(sums, row.pid, tuple(self._groups(sums, row.pid)))
             now[task] = known
             found += known.groups
         self._memory.summed = now
         return found
 
-    def _groups(self, sums: Sums, pid: int, more_peers: Iterable[Met] = ()) -> Iterator[SocketGroup]:
+    def _groups(self, sums: Sums, pid: int) -> Iterator[SocketGroup]:
         alone, netns = (pid,), sums.netns
         waiting = sums.tcp_queued  # over all states; said of the first
-        peers = _peers([*_unpacked(self._seen.peers.get(sums.pid, b"")), *more_peers], self._all_outside)
+        peers = _peers(_unpacked(self._seen.peers.get(sums.pid, b"")), self._all_outside)
         for state, number in enumerate(records.figures(sums.tcp)):
             if number:
                 name = STATES.get(state, TcpState.CLOSE)
@@ -186,13 +183,6 @@ class Holdings:
             yield SocketGroup(None, "unix", None, alone, sums.unix)
         if sums.other:
             yield SocketGroup(None, "other", None, alone, sums.other)
-
-    def _more_peers(self) -> Mapping[int, list[Met]]:
-        """Return the other ends of the connections of tasks that have very many."""
-        found: defaultdict[int, list[Met]] = defaultdict(list)
-        for one, number in self._seen.more_peers:
-            found[one.pid].append((one.state, number, one.family, one.port, one.address))
-        return found
 
     def _strangers(self) -> Iterator[tuple[Key, int, int]]:
         for stranger, of in self._seen.strangers:
@@ -219,9 +209,6 @@ class Holdings:
             if task in keepers:
                 for _, number, family, port, address in _unpacked(packed):
                     yield (port, short_address(family, address)), (keepers[task].pid,), number
-        for one, number in self._seen.more_peers:
-            if one.pid in keepers:
-                yield (one.port, short_address(one.family, one.address)), (keepers[one.pid].pid,), number
         for held in self._shared_tcp_udp:
             if held.socket == records.TCP and not held.flags & records.LISTENS:
                 accepted = (held.netns, held.port, held.family) in self._seen.connections
@@ -258,7 +245,7 @@ class Holdings:
                 found += [self._listener(alike, number) for alike in addresses]
                 continue
             (one,), number = several, accepted.get(port)
-            known, holders = before.get(one.file), self._holders[self._group_of[one.file]]
+            known, holders = before.get(one.file), self.holders(one.file)
             if known is None or known[:3] != (one, holders, number):
                 known = Heard(one, holders, number, self._listener(several, number))
             now[one.file] = known
