@@ -32,7 +32,9 @@ pytestmark = pytest.mark.usefixtures("installed")
 
 
 INTERVAL = 0.3
-PAUSE = 0.12  # of the leak: a bit more than a minute of it, of which the agent takes most to be sure
+# Of the leak, so that it takes two minutes and a half: the agent is sure of a straight line after two thirds, says so by an
+# event, and by the object half a minute later at worst, which is how often it writes that.
+PAUSE = 0.24
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,9 @@ def ready(**facts: Any) -> None:
 
 
 def wait() -> None:
-    sys.stdin.buffer.read()
+    """Wait for the end of stdin, in any thread: a buffer's lock, held by a daemon thread, would fail the exit."""
+    while os.read(0, 4096):
+        pass
 
 
 def enter_own_netns() -> int:
