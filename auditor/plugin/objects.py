@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from pydantic import ValidationError
 
+from auditor.cluster import OBJECTS, advice
 from auditor.kube.access import Access
 from auditor.kube.client import ApiError, Client, connect
 from auditor.kube.kubeconfig import namespace
@@ -13,10 +14,7 @@ from auditor.kube.paging import items
 from auditor.model import CommandError
 from auditor.model.words import bounded, clean
 from auditor.publish import object as shape
-from auditor.publish.object import GROUP, PLURAL, VERSION
 
-_EXPIRED = 410
-OBJECTS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _NOT_FOUND = 404
 _DEFAULT = "default"
 
@@ -33,7 +31,7 @@ class Cluster:
         try:
             self.client: Client = connect(access=access)
         except ApiError as error:
-            raise PluginError(words(error)) from None
+            raise PluginError(advice(error)) from None
 
     def namespace(self) -> str:
         """Return the namespace that kubectl would use."""
@@ -49,7 +47,7 @@ class Cluster:
                 raise PluginError(
                     f"{shown} does not exist. kubectl get pods -n {clean(namespace)} lists them."
                 ) from None
-            raise PluginError(words(error)) from None
+            raise PluginError(advice(error)) from None
         node = _mapping(found.get("spec")).get("nodeName")
         if not isinstance(node, str) or not node:
             raise PluginError(f"{shown} is not scheduled yet, so no node has audited it.")
@@ -62,7 +60,7 @@ class Cluster:
             found = items(self.client, f"/api/v1{where}/pods", "pods", metadata_only=True, selector=selector)
             about = [_mapping(one.get("metadata")) for one in found]
         except ApiError as error:
-            raise PluginError(words(error)) from None
+            raise PluginError(advice(error)) from None
         return {(str(one.get("namespace")), str(one.get("name"))) for one in about}
 
     def status(self, node: str) -> shape.Status:
@@ -75,7 +73,7 @@ class Cluster:
                 raise PluginError(
                     f"no SockAudit of node {shown}. kubectl get sockaudits lists those that report."
                 ) from None
-            raise PluginError(words(error)) from None
+            raise PluginError(advice(error)) from None
         if not found.get("status"):
             raise PluginError(f"node {shown} has not reported yet: see the agent's pod in its namespace.")
         try:
@@ -83,15 +81,6 @@ class Cluster:
         except ValidationError as error:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise PluginError(f"the status of {shown} is of another version ({bounded(clean(where), 100)}).") from None
-
-
-def words(error: ApiError) -> str:
-    """Say what to do about an API that does not answer as it should."""
-    if error.reason == "NoResource":
-        return "this cluster has no SockAudits: install the chart first."
-    if error.status == _EXPIRED:
-        return "the list grew too old while it was read. Try again."
-    return f"{error}. Check --context and --kubeconfig."
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

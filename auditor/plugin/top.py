@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from auditor.cluster import OBJECTS, advice
 from auditor.kube.client import ApiError
 from auditor.kube.paging import items
 from auditor.model.words import clean, count, duration
-from auditor.plugin.objects import OBJECTS, Cluster, PluginError, words
+from auditor.plugin.objects import Cluster, PluginError
 from auditor.publish.terminal import new_table
 from auditor.report.observation import Malformed, NodeRecord, record
 from auditor.report.window import STALE_SECONDS
@@ -56,7 +57,7 @@ def nodes_of(cluster: Cluster, selector: str | None = None) -> list[NodeRecord]:
             except Malformed:
                 continue
     except ApiError as error:
-        raise PluginError(words(error)) from None
+        raise PluginError(advice(error)) from None
     return found
 
 

@@ -2,18 +2,16 @@
 
 import time
 
+from auditor.cluster import OBJECTS, advice
 from auditor.kube.access import Access
 from auditor.kube.client import ApiError, Client, connect
 from auditor.kube.paging import items
-from auditor.publish.object import GROUP, PLURAL, VERSION
 from auditor.report import fields
 from auditor.report.files import FileError
 from auditor.report.observation import Malformed, NodeRecord, record
 from auditor.report.window import Window, window
 
-_OBJECTS = f"/apis/{GROUP}/{VERSION}/{PLURAL}"
 _NODES = "/api/v1/nodes"
-_EXPIRED = 410
 
 
 def read(access: Access) -> tuple[Window, str]:
@@ -29,13 +27,13 @@ def read(access: Access) -> tuple[Window, str]:
         client = connect(access=access)
         return _read(client), client.server
     except ApiError as error:
-        raise FileError(words(error)) from None
+        raise FileError(advice(error, from_file=True)) from None
 
 
 def _read(client: Client) -> Window:
     found: list[NodeRecord] = []
     refused: list[str] = []
-    for document in items(client, _OBJECTS, "SockAudits"):
+    for document in items(client, OBJECTS, "SockAudits"):
         try:
             found.append(record(document))
         except Malformed as error:
@@ -50,12 +48,3 @@ def _read(client: Client) -> Window:
     except ApiError as error:
         refused.append(f"nodes cannot be listed, so none is known to be missing: {error}")
     return window([found], now=time.time(), expected=filter(None, nodes), refused=refused)
-
-
-def words(error: ApiError) -> str:
-    """Say what to do about an API that does not answer as it should."""
-    if error.reason == "NoResource":
-        return "this cluster has no SockAudits: install the chart first, or read a saved list with --from FILE."
-    if error.status == _EXPIRED:
-        return "the list grew too old while it was read. Try again, or save one with kubectl get sockaudits -o json."
-    return f"{error}. Use --from FILE to read a saved list, or check --context."

@@ -18,7 +18,8 @@ from typing import Any
 
 import psutil
 
-from auditor.kernel.bpf import artifact, records
+from auditor.kernel.bpf import artifact
+from auditor.kernel.bpf.header import header
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -56,7 +57,7 @@ class Tools:
     def __init__(self, folder: Path) -> None:
         self.floor, self.iterate, self.object = folder / "floor", folder / "iterate", folder / "programs.o"
         subprocess.run(["cc", "-O2", "-w", "-o", self.floor, HERE / "floor.c"], check=True)
-        (folder / "records.h").write_text(records.header(), encoding="utf-8")
+        (folder / "records.h").write_text(header(), encoding="utf-8")
         cc = ["cc", "-O2", "-Wall", "-Werror", f"-I{folder}"]
         subprocess.run([*cc, "-o", self.iterate, HERE / "iterate.c", "-lbpf"], check=True)
         self.object.write_bytes(artifact.read(str(artifact.OBJECT)))

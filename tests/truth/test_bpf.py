@@ -16,8 +16,9 @@ from truth.sources import programs, sweep
 from truth.starting import Start, workload
 
 from auditor.kernel.bpf import libbpf, records
+from auditor.kernel.bpf.layout import layout
 from auditor.kernel.bpf.programs import Programs
-from auditor.kernel.bpf.records import PEERS_AT_HAND, PORTS_MAX, layout
+from auditor.kernel.bpf.records import PEERS_AT_HAND, PORTS_MAX
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, Peer, TcpState
 from auditor.sweep import SweepError

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from auditor.kernel.bpf.records import header
+from auditor.kernel.bpf.header import header
 from auditor.kernel.errors import Absent
 
 SOURCE = Path(__file__).with_name("sockaudit.bpf.c")

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from auditor.kernel.bpf.artifact import OBJECT, SOURCE, source_digest
-from auditor.kernel.bpf.records import header
+from auditor.kernel.bpf.header import header
 
 
 def compile_programs() -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.interned import Interned
+from auditor.kernel.bpf.layout import layout, makes, offset_of
 from auditor.kernel.bpf.records import (
     Charged,
     Held,
@@ -17,9 +18,6 @@ from auditor.kernel.bpf.records import (
     Stranger,
     StrangersOf,
     Sums,
-    layout,
-    makes,
-    offset_of,
 )
 from auditor.kernel.bpf.sharing import Sharing
 from auditor.model import Kind

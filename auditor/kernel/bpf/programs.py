@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from auditor.kernel.bpf import artifact
 from auditor.kernel.bpf.descriptors import Descriptors, Reader
 from auditor.kernel.bpf.interned import Interned
+from auditor.kernel.bpf.layout import Values, layout, makes, packed
 from auditor.kernel.bpf.libbpf import Object
 from auditor.kernel.bpf.records import (
     Accepted,
@@ -29,11 +30,7 @@ from auditor.kernel.bpf.records import (
     Stranger,
     StrangersOf,
     Task,
-    Values,
     Word,
-    layout,
-    makes,
-    packed,
 )
 from auditor.kernel.errors import Absent, Malformed
 from auditor.model import Kind

@@ -1,25 +1,13 @@
 """The records that cross the border between the programs and Python: defined here, once.
 
-`compile.py` writes them into a C header with an assertion of each size; `layout` tells Python how to unpack them.
+`header.py` writes them for C; `layout.py` tells Python how to unpack them.
 """
 
-import struct
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import chain, takewhile
-from typing import Annotated, Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import Annotated, NamedTuple
 
-from auditor.kernel import outside
+from auditor.kernel.bpf.layout import s32, s64, u8, u16, u32, u64
 from auditor.model import Kind
-
-u8 = Annotated[int, "u8", 1]
-u16 = Annotated[int, "u16", 1]
-u32 = Annotated[int, "u32", 1]
-u64 = Annotated[int, "u64", 1]
-s32 = Annotated[int, "s32", 1]
-s64 = Annotated[int, "s64", 1]
-_FORMATS = {"u8": "B", "u16": "H", "u32": "I", "u64": "Q", "s32": "i", "s64": "q"}
 
 KINDS = tuple(Kind)
 TCP_STATES = 13  # include/net/tcp_states.h, up to TCP_NEW_SYN_RECV
@@ -348,91 +336,3 @@ class Word(NamedTuple):
     """The same of half the size."""
 
     value: u32
-
-
-Values = tuple[Any, ...]
-"""What `layout` unpacks."""
-
-R = TypeVar("R", bound=Values)
-_IN_C: dict[type, str] = {
-    Settings: "settings",
-    Task: "task",
-    Sums: "sums",
-    Several: "several",
-    Held: "held",
-    Named: "named",
-    Lesson: "lesson",
-    Charged: "budget",
-    Stranger: "stranger",
-    StrangersOf: "strangers_of",
-    Port: "port",
-    Accepted: "accepted",
-    Peer: "peer",
-    PeerOf: "peer_of",
-    OwnRange: "own_range",
-}
-
-
-@cache
-def layout(record: type) -> struct.Struct:
-    """Return how a record is unpacked. Arrays come as bytes."""
-    return struct.Struct("=" + "".join(_format(*one) for _, one in _fields(record)))
-
-
-def offset_of(record: type, name: str) -> int:
-    """Return where in a record a field begins."""
-    before = [_format(*one) for _, one in takewhile(lambda each: each[0] != name, _fields(record))]
-    return struct.calcsize("=" + "".join(before))
-
-
-def makes(record: type[R]) -> Callable[[Values], R]:
-    """Return what makes a record of what its `layout` unpacked: `_make`, without a look at how many figures there are."""
-    return partial(tuple.__new__, record)
-
-
-def packed(kind: type, several: Sequence[Values]) -> bytes:
-    """Pack what is in records of one kind, end to end."""
-    one = layout(kind).format.removeprefix("=")
-    return struct.pack(f"={one * len(several)}", *chain.from_iterable(several))
-
-
-def figures(packed: bytes) -> tuple[int, ...]:
-    """Unpack an array of u32."""
-    return _array(len(packed) // 4).unpack(packed)
-
-
-@cache
-def _array(size: int) -> struct.Struct:
-    return struct.Struct(f"={size}I")
-
-
-def header() -> str:
-    """Return records.h."""
-    lines = [
-        "// SPDX-License-Identifier: GPL-2.0 OR Apache-2.0",
-        "// Written by compile.py from records.py.",
-        "#pragma once",
-    ]
-    lines += [f"#define {name} {value}" for name, value in CONSTANTS.items()]
-    lines.append(outside.in_c())
-    for record, name in _IN_C.items():
-        lines += _in_c(record, name)
-    return "\n".join(lines) + "\n"
-
-
-def _in_c(record: type, name: str) -> Iterator[str]:
-    yield f"struct {name} {{"
-    for field, (kind, many) in _fields(record):
-        yield f"\t{kind} {field}{f'[{many}]' if many > 1 else ''};"
-    yield "};"
-    yield f'_Static_assert(sizeof(struct {name}) == {layout(record).size}, "{name} has holes");'
-
-
-def _fields(record: type) -> Iterator[tuple[str, tuple[str, int]]]:
-    for name, hint in get_type_hints(record, include_extras=True).items():
-        _, kind, many = get_args(hint)
-        yield name, (kind, many)
-
-
-def _format(kind: str, many: int) -> str:
-    return _FORMATS[kind] if many == 1 else f"{many * struct.calcsize('=' + _FORMATS[kind])}s"

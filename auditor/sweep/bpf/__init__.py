@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
@@ -16,7 +17,7 @@ from auditor.kernel.bpf.records import PortKey
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, NodeFacts, NodeSample
 from auditor.sweep import descriptors, dumps, egress, hidden, namespaces, node, pools, tasks, users
-from auditor.sweep.bpf import budgets, unowned
+from auditor.sweep.bpf import budgets, listeners, unowned
 from auditor.sweep.bpf.holdings import Holdings
 from auditor.sweep.bpf.memory import Memory
 from auditor.sweep.bpf.processes import Table
@@ -96,12 +97,12 @@ def sweep(
             *unowned.of_unseen(root, filled, unseen),
             *unowned.take(held, network, {row.netns for row in filled}, memory),
         ),
-        listeners=(*holdings.listeners(), *unowned.listeners(holdings.heard, network)),
+        listeners=(*listeners.take(holdings, memory), *unowned.listeners(partial(listeners.heard, holdings), network)),
         ports=network.ports,
         snat_ports=snat_ports,
         egress=() if snat_ports is None else (*egress.of_ends(holdings.ends()), *egress.without_descriptor(network)),
-        dropping=holdings.dropping(),
-        queueing=holdings.queueing(),
+        dropping=listeners.dropping(holdings),
+        queueing=listeners.queueing(holdings),
         shared=shared,
         budgets=(*per_user, *keys),
         pools=found.found,

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
+from auditor.kernel.bpf.layout import figures
 from auditor.kernel.bpf.records import Task
 from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
 from auditor.kernel.procfs import cgroup, stat
@@ -247,8 +248,9 @@ def _row(task: Task) -> Row:
 @lru_cache(maxsize=2048)
 def _kinds(packed: bytes) -> Mapping[Kind, int]:
     """Return how many of each kind there are. Most processes hold what they held before, and many the same as others."""
-    figures = zip(records.KINDS, records.figures(packed), strict=True)
-    return MappingProxyType({kind: number for kind, number in figures if number})
+    return MappingProxyType(
+        {kind: number for kind, number in zip(records.KINDS, figures(packed), strict=True) if number}
+    )
 
 
 @lru_cache(maxsize=2048)

@@ -6,7 +6,8 @@ import pytest
 
 from auditor.kernel.bpf import records
 from auditor.kernel.bpf.descriptors import Descriptors
-from auditor.kernel.bpf.records import Sums, Task, layout
+from auditor.kernel.bpf.layout import layout
+from auditor.kernel.bpf.records import Sums, Task
 from auditor.kernel.procfs import cgroup
 from auditor.kernel.root import MAXIMUM_PID, ProcRoot
 from auditor.sweep.bpf.processes import Table
