@@ -71,7 +71,7 @@ def run(*arguments: object, **options: int) -> subprocess.CompletedProcess[str]:
         command,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
         preexec_fn=limit_file_size,
     )

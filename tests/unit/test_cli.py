@@ -18,7 +18,7 @@ def sockaudit(*arguments: object, **environment: str) -> subprocess.CompletedPro
         capture_output=True,
         text=True,
         env=os.environ | environment,
-        timeout=30,
+        timeout=240,
         check=False,
     )
 
@@ -93,7 +93,7 @@ def test_an_endless_scan_that_is_stopped_ends_with_what_it_saw(
         assert scan.stderr is not None
         assert scan.stdout.readline().startswith("{")
         scan.send_signal(signal.SIGINT)
-        assert (scan.stdout.read(), scan.stderr.read(), scan.wait(20)) == ("", "", code)
+        assert (scan.stdout.read(), scan.stderr.read(), scan.wait(60)) == ("", "", code)
 
 
 def test_an_agent_serves_on_ipv6_and_ends_by_a_signal() -> None:
@@ -103,4 +103,4 @@ def test_an_agent_serves_on_ipv6_and_ends_by_a_signal() -> None:
         assert "audits node" in agent.stderr.readline()
         agent.terminate()
         assert "ended by a signal" in agent.stderr.read()
-        assert agent.wait(20) == 0
+        assert agent.wait(60) == 0

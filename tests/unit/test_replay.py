@@ -27,7 +27,7 @@ def audit(turn: int, fds: int, limit: int = 4096, **status: Any) -> str:
 
 def replay(path: Path, *options: object) -> subprocess.CompletedProcess[str]:
     command = [*SOCKAUDIT, str(path), *map(str, options)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_one_audit_as_scan_prints_it_is_a_recording(tmp_path: Path) -> None:
 @pytest.mark.parametrize("where", ["/dev/full", "&-"])
 def test_what_goes_wrong_with_the_output_is_not_the_recordings_fault(leak: Path, where: str) -> None:
     command = f"{' '.join(SOCKAUDIT)} {leak} >{where}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "the output cannot be written" in done.stderr
 

@@ -16,7 +16,7 @@ SOCKAUDIT = f"{sys.executable} -m auditor.cli"
 def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     settings = " ".join(f"{name}={value}" for name, value in environment.items())
     line = f"set -o pipefail; {settings} {SOCKAUDIT} {command}"
-    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=240, check=False)
 
 
 @pytest.fixture
