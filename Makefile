@@ -65,7 +65,7 @@ endif
 .PHONY: soak
 soak: $(VENV)/ready ## what takes long: ten minutes of mangled trees, 2,240 series of half a day, two minutes without an API, 5,000 nodes
 	SOCKAUDIT_FUZZ_SECONDS=600 SOCKAUDIT_SERIES=160 $(BIN)/pytest tests/soak -s --timeout=900
-	SOCKAUDIT_FLEET=5000 SOCKAUDIT_OUTAGE=120 $(BIN)/pytest tests/node/test_3_faults.py tests/node/test_6_fleet.py -s
+	SOCKAUDIT_FLEET=5000 SOCKAUDIT_OUTAGE=120 $(BIN)/pytest tests/node/test_4_faults.py tests/node/test_6_fleet.py -s
 
 .PHONY: bench
 bench: $(VENV)/ready ## what a sweep costs, beside peers, in ratios; writes docs/benchmark.md

@@ -18,10 +18,13 @@ from auditor.remember import History
 
 LOG = logging.getLogger(__name__)
 NODE_REFRESH_SECONDS = 3600.0
+NODE_RETRY_SECONDS = 300.0  # where it may not be read
 DELIVERY_SECONDS = (
     20.0  # of a turn, after which the rest waits for the next: a slow API must not look like a hung agent
 )
-_REFUSED_FOR_GOOD = frozenset({400, 403, 404, 409, 413, 422})
+# An API server that has just started refuses what it allows a second later, when it knows all roles.
+_FORBIDDEN = 403
+_REFUSED = frozenset({400, _FORBIDDEN, 404, 409, 413, 422})
 
 
 class Publisher:
@@ -43,7 +46,7 @@ class Publisher:
         self._restored = False
         self._latest: shape.Status | None = None
         self._written: cadence.Written | None = None
-        self._node_read: float | None = None
+        self._node_due = 0.0
         self.conditions: tuple[dict[str, object], ...] = ()
         self.node = NodeInfo(node)
         self.has_written = False
@@ -121,7 +124,7 @@ class Publisher:
             return False
         except ApiError as error:
             self._metrics.writes.labels(result="failed").inc()
-            if error.status not in _REFUSED_FOR_GOOD:
+            if error.status not in _REFUSED:
                 raise
             self._states.trouble("object", f"its status is refused: {_words(error)}")
             return False
@@ -142,22 +145,23 @@ class Publisher:
         self._states.fine("object")
 
     def _refresh_node(self, now: float) -> None:
-        if self._node_read is not None and now - self._node_read < NODE_REFRESH_SECONDS:
+        if now < self._node_due:
             return
         try:
             node = read_node(self._client, self.node.name)
         except ApiError as error:
-            if error.status not in _REFUSED_FOR_GOOD:
+            if error.status not in _REFUSED:
                 raise
             self._states.trouble(
                 "node labels", f"the Node cannot be read, so its labels and image are unknown: {error}"
             )
+            self._node_due = now + NODE_RETRY_SECONDS
         else:
             self._states.fine("node labels")
             if node is None:
                 return  # asked for again at the next turn
             self.node = node
-        self._node_read = now
+            self._node_due = now + NODE_REFRESH_SECONDS
 
     def _send(self, until: float) -> None:
         """Send one event at least, and more while there is time.
@@ -170,15 +174,23 @@ class Publisher:
                 self._deliver(one)
             except ApiError as error:
                 self._metrics.events.labels(result="failed").inc()
-                if error.status not in _REFUSED_FOR_GOOD:
+                if error.status not in _REFUSED:
                     raise
                 self._states.trouble("events", f"refused: {error}")
+                self._was_refused(error)
             else:
                 self._metrics.events.labels(result="ok").inc()
                 self._states.fine("events")
-            self._outbox.sent(time.time())
+                self._outbox.sent(time.time())
             if time.monotonic() >= until:
                 return
+
+    def _was_refused(self, error: ApiError) -> None:
+        """Let go of what can never be sent, and try again later what may not be sent now."""
+        if error.status != _FORBIDDEN:
+            self._outbox.sent(time.time())
+        elif self._outbox.refused(time.time()):
+            self._metrics.events.labels(result="dropped").inc()
 
     def _deliver(self, one: Message) -> None:
         if one.count > 1:
@@ -197,7 +209,7 @@ class Publisher:
         try:
             self._object.label(self.node)
         except ApiError as error:
-            if error.status not in _REFUSED_FOR_GOOD:
+            if error.status not in _REFUSED:
                 raise
             self._states.trouble("labels", f"the object's are refused: {error}")
         else:

@@ -25,6 +25,8 @@ WINDOW_SECONDS = 300
 PER_WINDOW = 10
 REFRESHES_PER_WINDOW = PER_WINDOW // 2  # the rest is kept for what changes
 PENDING_MAX = 200
+RETRY_SECONDS = (15.0, 60.0, 240.0, 900.0)
+"""Pauses before a message that was refused is tried again. After the last it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,15 @@ def micro_time(seconds: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message to be sent, how often it was refused, and until when it is not tried again."""
+
+    message: Message
+    refused: int = 0
+    until: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class _Open:
     """What was last said of an open finding, when, and how often."""
 
@@ -122,14 +133,16 @@ class _Open:
 class Outbox:
     """Messages that wait to be sent: no more than ten in five minutes, none lost while there is room.
 
-    Changes come first, in their order. Refreshes are not kept: one is made when nothing else waits.
+    Changes come first, in their order; one that was refused lets the others pass. Refreshes are not kept: one is made
+    when nothing else is to be sent.
     """
 
     def __init__(self, node: str) -> None:
         self._node = node
-        self._pending: deque[Message] = deque()
+        self._pending: deque[_Waiting] = deque()
         self._sent: deque[float] = deque(maxlen=PER_WINDOW)
         self._open: dict[str, _Open] = {}
+        self._given: _Waiting | None = None
         self._refreshing: str | None = None
 
     def restore(self, findings: Iterable[Finding], now: float) -> None:
@@ -149,7 +162,7 @@ class Outbox:
             How many messages had to go, the oldest first, for want of room.
         """
         for event in events:
-            self._pending.append(message(event, self._node))
+            self._pending.append(_Waiting(message(event, self._node)))
             if event.change is Change.CLOSED:
                 self._open.pop(event.finding.id, None)
             else:
@@ -162,11 +175,13 @@ class Outbox:
         return dropped
 
     def next(self, now: float) -> Message | None:
-        """Return what may be sent now, or `None`. Call `sent` once it was taken."""
-        self._refreshing = None
+        """Return what may be sent now, or `None`. Call `sent` once it was taken, or `refused`."""
+        self._given = self._refreshing = None
         used = sum(now - at < WINDOW_SECONDS for at in self._sent)
-        if self._pending:
-            return self._pending[0] if used < PER_WINDOW else None
+        first = next((one for one in self._pending if one.until <= now), None)
+        if first is not None:
+            self._given = first if used < PER_WINDOW else None
+            return self._given.message if self._given else None
         if used >= REFRESHES_PER_WINDOW or not self._open:
             return None
         identifier, longest = min(self._open.items(), key=lambda item: item[1].at)
@@ -177,11 +192,27 @@ class Outbox:
         return message(again, self._node, longest.count + 1)
 
     def sent(self, now: float) -> None:
-        """Note that the message last given was delivered (or refused for good)."""
+        """Note that the message last given was delivered, or can never be."""
         self._sent.append(now)
-        if self._refreshing is None:
-            self._pending.popleft()
-        else:
+        if self._given is not None:
+            self._pending.remove(self._given)
+            self._given = None
+        elif self._refreshing is not None:
             one = self._open[self._refreshing]
             self._open[self._refreshing] = replace(one, at=now, count=one.count + 1)
             self._refreshing = None
+
+    def refused(self, now: float) -> bool:
+        """Note that the message last given was refused, for a while perhaps: it is tried again later, a few times.
+
+        Returns:
+            Whether it was given up.
+        """
+        one = self._given
+        self.sent(now)
+        if one is None:
+            return False  # the next refresh comes anyway
+        if one.refused == len(RETRY_SECONDS):
+            return True
+        self._pending.append(replace(one, refused=one.refused + 1, until=now + RETRY_SECONDS[one.refused]))
+        return False

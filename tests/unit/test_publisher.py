@@ -12,9 +12,9 @@ from samples import POD_A, in_pod, process, sample
 from auditor import journal
 from auditor.kube.client import Client
 from auditor.model import Change, Event
-from auditor.publish.events import Message
+from auditor.publish.events import RETRY_SECONDS, Message
 from auditor.publish.metrics import Metrics
-from auditor.publisher import DELIVERY_SECONDS, Publisher
+from auditor.publisher import DELIVERY_SECONDS, NODE_RETRY_SECONDS, Publisher
 from auditor.remember import History
 
 PATH = "/apis/sockaudit.io/v1alpha1/sockaudits/node-a"
@@ -175,13 +175,36 @@ def test_an_event_refused_for_good_does_not_hold_up_the_rest(
     api: FakeApi, node: Node, log: pytest.LogCaptureFixture
 ) -> None:
     node.turn()
-    api.faults = [Fault("POST", EVENTS, 403, refusal(403, "Forbidden"))]
+    api.faults = [Fault("POST", EVENTS, 422, refusal(422, "Invalid"))]
     node.turn(fds=960)
     node.turn(fds=3)
     node.turn(fds=3)
     assert [one["type"] for one in sent(api)] == ["Normal"]
-    assert "events: refused: 403 Forbidden" in log.text
+    assert "events: refused: 422 Invalid" in log.text
     assert rules(api) == []
+
+
+def test_an_event_that_a_server_refuses_before_it_knows_all_roles_is_sent_later(
+    api: FakeApi, node: Node, log: pytest.LogCaptureFixture
+) -> None:
+    node.turn()
+    api.faults = [Fault("POST", EVENTS, 403, refusal(403, "Forbidden"))]
+    node.turn(fds=960)
+    assert not sent(api)
+    assert "events: refused: 403 Forbidden" in log.text
+    node.turn(fds=960)
+    assert [one["type"] for one in sent(api)] == ["Warning"]
+    assert "events: works again" in log.text
+    assert counted(node) == {"writes ok": 2, "events failed": 1, "events ok": 1}
+
+
+def test_an_event_that_is_refused_again_and_again_is_given_up_and_counted(api: FakeApi, node: Node) -> None:
+    node.turn()
+    api.faults = [Fault("POST", EVENTS, 403, refusal(403, "Forbidden")) for _ in range(20)]
+    for _ in range(60):
+        node.turn(fds=960)
+    assert counted(node)["events dropped"] == 1
+    assert counted(node)["events failed"] == 1 + len(RETRY_SECONDS)
 
 
 def test_a_missing_definition_is_one_line_until_it_is_installed(
@@ -256,6 +279,8 @@ def test_a_node_that_may_not_be_read_leaves_its_image_unknown(
     other.turn()
     assert "osImage" not in api.objects[PATH]["status"]["node"]
     assert "its labels and image are unknown" in log.text
+    other.turn(after=NODE_RETRY_SECONDS)
+    assert "osImage" in api.objects[PATH]["status"]["node"]
 
 
 def test_what_stands_in_the_object_may_be_anything(api: FakeApi, node: Node) -> None:

@@ -15,6 +15,7 @@ from auditor.publish.events import (
     PENDING_MAX,
     PER_WINDOW,
     REFRESH_SECONDS,
+    RETRY_SECONDS,
     WINDOW_SECONDS,
     Message,
     Outbox,
@@ -126,6 +127,24 @@ def test_what_was_not_taken_comes_again() -> None:
     assert outbox.next(0.0) == outbox.next(1.0)
     outbox.sent(1.0)
     assert outbox.next(1.0) is None
+
+
+def test_what_was_refused_lets_the_others_pass_and_comes_again_a_few_times() -> None:
+    outbox = Outbox("node-a")
+    events = opened(2)
+    outbox.add(events, [event.finding for event in events], 0.0)
+    first = outbox.next(0.0)
+    assert not outbox.refused(0.0)
+    (other,) = drain(outbox, 0.0)
+    assert first != other
+    now = 0.0
+    for pause in RETRY_SECONDS:
+        assert outbox.next(now + pause - 1) is None
+        now += pause
+        assert outbox.next(now) == first
+        given_up = outbox.refused(now)
+    assert given_up
+    assert outbox.next(now + 300) is None
 
 
 def test_an_open_finding_is_refreshed_as_a_series() -> None:
