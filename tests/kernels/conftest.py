@@ -34,13 +34,13 @@ SCRIPTS = {"5.10": TAKES_OVER}
 
 
 class Emulations:
-    """Boots one kernel after the other, so that one core is enough, and gives way to what else runs."""
+    """Boots two kernels at a time, each of which keeps about one core busy, and gives way to what else runs."""
 
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="sockaudit-kernels-")
         self._folder = Path(self._temporary.name)
-        self._worker = ThreadPoolExecutor(max_workers=1)
-        self._running: subprocess.Popen[str] | None = None
+        self._worker = ThreadPoolExecutor(max_workers=2)
+        self._running: list[subprocess.Popen[str]] = []
         self._ended: dict[str, Future[tuple[int, str]]] = {}
         self._ready = self._worker.submit(self._prepare)
 
@@ -55,9 +55,10 @@ class Emulations:
     def stop(self) -> None:
         """End what still runs, when the session ends early."""
         self._worker.shutdown(wait=False, cancel_futures=True)
-        if self._running and self._running.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._running.pid, signal.SIGTERM)
+        for one in self._running:
+            if one.poll() is None:
+                with suppress(ProcessLookupError):
+                    os.killpg(one.pid, signal.SIGTERM)
         self._temporary.cleanup()
 
     def _prepare(self) -> None:
@@ -72,7 +73,7 @@ class Emulations:
     def _boot(self, series: str) -> tuple[int, str]:
         self._ready.result()
         folders = [self._folder / "site", self._folder / "project"]
-        self._running = subprocess.Popen(
+        running = subprocess.Popen(
             ["nice", "-n", "5", PROJECT / "tests/bed/kernel.sh", series, SCRIPTS.get(series, RUN), *folders],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -80,8 +81,9 @@ class Emulations:
             text=True,
             start_new_session=True,
         )
-        printed, _ = self._running.communicate()
-        return self._running.returncode, printed
+        self._running.append(running)
+        printed, _ = running.communicate()
+        return running.returncode, printed
 
 
 _EMULATIONS = pytest.StashKey[Emulations]()
