@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -13,6 +14,8 @@ from typing import Any
 TESTS = Path(__file__).parent.parent
 
 Start = Callable[..., dict[str, Any]]
+
+_DYING_SECONDS = 5.0
 
 
 @contextmanager
@@ -49,8 +52,13 @@ def _tell(process: subprocess.Popen[str], line: str) -> str:
 
 
 def _remove_cgroups(pid: int) -> None:
-    """Remove what a workload that was killed could not."""
+    """Remove what a workload could not: it was killed, or a child of it was still on its way out."""
     for base in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup"):
-        for folder, _, _ in os.walk(f"{base}/sockaudit-truth-{pid}", topdown=False):
-            with suppress(OSError):
-                os.rmdir(folder)
+        top = f"{base}/sockaudit-truth-{pid}"
+        deadline = time.monotonic() + _DYING_SECONDS
+        while os.path.isdir(top) and time.monotonic() < deadline:
+            for folder, _, _ in os.walk(top, topdown=False):
+                with suppress(OSError):
+                    os.rmdir(folder)
+            if os.path.isdir(top):
+                time.sleep(0.05)
