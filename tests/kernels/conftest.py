@@ -39,14 +39,14 @@ class Emulations:
     def __init__(self) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="sockaudit-kernels-")
         self._folder = Path(self._temporary.name)
-        self._worker = ThreadPoolExecutor(max_workers=2)
+        self._workers = ThreadPoolExecutor(max_workers=2)
         self._running: list[subprocess.Popen[str]] = []
         self._ended: dict[str, Future[tuple[int, str]]] = {}
-        self._ready = self._worker.submit(self._prepare)
+        self._ready = self._workers.submit(self._prepare)
 
     def start(self, series: str) -> None:
         """Queue a boot."""
-        self._ended[series] = self._worker.submit(self._boot, series)
+        self._ended[series] = self._workers.submit(self._boot, series)
 
     def result(self, series: str, seconds: float) -> tuple[int, str]:
         """Wait for a boot's end; its exit code and what it printed."""
@@ -54,7 +54,7 @@ class Emulations:
 
     def stop(self) -> None:
         """End what still runs, when the session ends early."""
-        self._worker.shutdown(wait=False, cancel_futures=True)
+        self._workers.shutdown(wait=False, cancel_futures=True)
         for one in self._running:
             if one.poll() is None:
                 with suppress(ProcessLookupError):

@@ -36,3 +36,4 @@ def test_the_finding_names_pool_user_taker_and_sufferer(taken: int) -> None:
     assert all(word in event["note"] for word in (str(USER), "default/taker 127", "default/sufferer"))
     kubectl("delete", "pod", "taker")
     eventually(lambda: any(one["type"] == "Normal" for one in events(reason="InotifyInstancesHigh")), within=90)
+    eventually(lambda: finding("InotifyInstancesHigh") is None, within=90)

@@ -72,6 +72,7 @@ def test_a_deleted_agent_is_followed_by_one_that_goes_on_where_it_stopped(leak: 
     assert new is not None
     assert (new["id"], new["since"]) == (old["id"], old["since"])
     free("before-restart")
+    eventually(lambda: finding_on("before-restart") is None, within=90)
     eventually(lambda: told("before-restart") == {"Warning": 1, "Normal": 1}, within=60)
 
 

@@ -11,13 +11,7 @@ from auditor.kernel.bpf.descriptors import Descriptors
 from auditor.kernel.bpf.layout import figures
 from auditor.kernel.bpf.records import Held, Sums
 from auditor.kernel.diag import short_address
-from auditor.model import (
-    BudgetHolding,
-    Kind,
-    SharedDescriptions,
-    SocketGroup,
-    TcpState,
-)
+from auditor.model import BudgetHolding, Kind, SharedDescriptions, SocketGroup, TcpState
 from auditor.sweep.bpf.memory import Memory, Summed
 from auditor.sweep.bpf.peers import most_by_state, unpacked
 from auditor.sweep.bpf.processes import Table
