@@ -181,11 +181,16 @@ class _Copying(ProcDirectory):
         return target
 
     def names(self, name: str) -> list[str]:
-        """Save that there is such a directory; what is in it follows when it is asked for."""
-        with self._all_or_nothing(name):
-            found = super().names(name)
+        """Save that there is such a directory; what is in it follows when it is asked for.
+
+        Of descriptors save how many there are: an empty directory would be read as none, should they not be asked for.
+        """
+        found = super().names(name)
+        if _PREFIX.sub("", name, count=1) == "fd":
+            self._recording.save(self._below(name.removesuffix("fd") + fd.SIZE), str(fd.count(found)).encode())
+        else:
             self._recording.make(self._below(name))
-            return found
+        return found
 
     def stat(self, name: str) -> os.stat_result:
         """Save that there is such a directory."""
@@ -196,13 +201,16 @@ class _Copying(ProcDirectory):
 
     def open(self, name: str, *, directory: bool = False) -> int:
         """Save a directory of descriptors, or what one of them watches, and open the copy."""
-        with self._all_or_nothing(name):
+        try:
             if directory:
                 self._copy_links(name)
             elif _FDINFO.fullmatch(_PREFIX.sub("", name, count=1)):
                 self._copy_watches(name)
             else:
                 raise Absent(f"{self.path}/{name}")
+        except KernelError:  # half a table would be read as a whole one
+            shutil.rmtree(f"{self._recording.folder}/{self._below(name)}", ignore_errors=True)
+            raise
         copy = f"{self._recording.folder}/{self._below(name)}"
         return os.open(copy, _DIRECTORY if directory else os.O_RDONLY | os.O_CLOEXEC)
 
@@ -217,31 +225,17 @@ class _Copying(ProcDirectory):
     def _below(self, name: str) -> str:
         return f"{self._name}/{name}" if self._name else name
 
-    @contextmanager
-    def _all_or_nothing(self, name: str) -> Iterator[None]:
-        """Save no empty directory in place of one that could not be read: it would be read as no descriptors."""
-        try:
-            yield
-        except KernelError:
-            if name != ".":
-                shutil.rmtree(f"{self._recording.folder}/{self._below(name)}", ignore_errors=True)
-            raise
-
     def _copy_links(self, name: str) -> None:
         directory = super().open(name, directory=True)
         missed = False
         try:
             self._recording.make(self._below(name))
-            listed = os.listdir(directory)
-            for number in listed:
+            for number in os.listdir(directory):
                 try:
                     target = os.readlink(number, dir_fd=directory)
                 except (FileNotFoundError, ProcessLookupError):
                     missed = True
                     continue
-                except PermissionError:  # they may be counted all the same
-                    self._recording.save(self._below(name.removesuffix("fd") + fd.SIZE), str(len(listed)).encode())
-                    raise
                 reduced = fd.reduce(target, partial(fd.mode, directory, number))
                 self._recording.save_link(self._below(f"{name}/{number}"), reduced)
         except OSError as error:

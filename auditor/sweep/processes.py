@@ -163,7 +163,7 @@ def _living_thread(leader: int, process: ProcDirectory) -> int:
     for name in process.names("task"):
         if name.isdigit() and int(name) != leader:
             try:
-                process.stat(f"task/{name}/fd")
+                process.stat(f"task/{name}")
             except (Absent, Gone):
                 continue
             return int(name)

@@ -82,17 +82,22 @@ def read_count(process: ProcDirectory, task: str = "", *, by_size: bool) -> int:
     """Count open descriptors.
 
     By size: one stat(2), any user may. Else by listing, which another's process allows only with CAP_SYS_PTRACE, costs
-    time per descriptor, and charges the reader's memory cgroup for the directory entries. A recorded tree has the size of
-    what could not be listed.
+    time per descriptor, and charges the reader's memory cgroup for the directory entries. A recorded tree has the size
+    apart, for what could not be copied.
     """
     if by_size:
         return process.stat(f"{task}fd").st_size
     try:
-        return sum(map(_is_descriptor, process.names(f"{task}fd")))
+        return count(process.names(f"{task}fd"))
     except (Absent, Denied) as error:
         with suppress(Absent, Denied, Malformed, ValueError):
             return natural(process.read(f"{task}{SIZE}"))
         raise error from None
+
+
+def count(names: Iterable[str]) -> int:
+    """Count the descriptors in a listing of /proc/PID/fd."""
+    return sum(map(_is_descriptor, names))
 
 
 def read_listing(process: ProcDirectory, task: str = "", *, live: bool) -> Listing:
