@@ -34,10 +34,13 @@ lint: $(VENV)/ready ## style, types, the import contract
 
 .PHONY: generate
 generate: $(VENV)/ready ## the CRD, the manifests and the reference, from the model and the chart
-	$(BIN)/python -m auditor.publish.reference > docs/reference.md
-	$(BIN)/python -m auditor.publish.crd > helm/sockaudit/files/crd.yaml
+	$(BIN)/python -m auditor.publish.reference > docs/reference.md.part
+	mv docs/reference.md.part docs/reference.md
+	$(BIN)/python -m auditor.publish.crd > helm/sockaudit/files/crd.yaml.part
+	mv helm/sockaudit/files/crd.yaml.part helm/sockaudit/files/crd.yaml
 	$(HELM) template sockaudit helm/sockaudit --namespace sockaudit-system --skip-tests \
-	  | grep --invert-match --extended-regexp '^ +(app.kubernetes.io/managed-by|helm.sh/chart):' > manifests/sockaudit.yaml
+	  | grep --invert-match --extended-regexp '^ +(app.kubernetes.io/managed-by|helm.sh/chart):' > manifests/sockaudit.yaml.part
+	mv manifests/sockaudit.yaml.part manifests/sockaudit.yaml
 
 # A real node and emulated kernels need root on Debian. Elsewhere their tests are named as left out; under CI nothing may be.
 NODE_TESTS := $(shell [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo yes)

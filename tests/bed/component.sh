@@ -56,7 +56,7 @@ start() {
     (cd "$RUN" && exec setsid "$BIN/$binary" "${arguments[@]}" </dev/null >>"$RUN/log/$1.log" 2>&1) &
     disown
   fi
-  wait_for 60 "${ready[@]}"
+  wait_for 180 "${ready[@]}"
 }
 
 stop() {
@@ -69,7 +69,11 @@ stop() {
       [[ -e /proc/$pid ]] || break
       sleep 0.2
     done
-    kill -KILL "$pid" 2>/dev/null || true
+    kill -KILL "$pid" 2>/dev/null || continue
+    for _ in {1..150}; do # its ports and locks are free once it has gone
+      [[ -e /proc/$pid ]] || break
+      sleep 0.2
+    done
   done
 }
 

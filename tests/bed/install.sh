@@ -5,4 +5,4 @@ set -euo pipefail
 here=$(dirname "$0")
 . "$here/env.sh"
 helm upgrade --install sockaudit "$here/../../helm/sockaudit" --namespace sockaudit-system --create-namespace \
-  --set k8sServiceHost=127.0.0.1 --set k8sServicePort=6443 --wait --timeout 120s "$@"
+  --set k8sServiceHost=127.0.0.1 --set k8sServicePort=6443 --wait --timeout 280s "$@"

@@ -18,6 +18,9 @@ apt=() # options that lead apt to the suite that has this series
 newest() { apt-cache "${apt[@]}" search --names-only "^linux-image-${series//./\\.}\.[0-9.+a-z-]*-cloud-amd64\$" | cut -d' ' -f1 | sort --version-sort | tail -1; }
 image=$(newest)
 [[ -n $image ]] || { apt-get update --quiet >/dev/null && image=$(newest); }
+if [[ -z $image ]]; then # what was fetched once will do
+  image=$(cd "$cache" 2>/dev/null && ls -d "$series".*/vmlinuz 2>/dev/null | sed 's|^|linux-image-|; s|/.*||' | sort --version-sort | tail -1)
+fi
 if [[ -z $image && $series == 5.10 ]]; then # Debian 11 has it: its security suite, from where this machine has its own
   sources=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true)
   security=$(awk '/^(URIs:|deb )/ && match($0, /http[^ ]*debian-security[^ ]*/) {print substr($0, RSTART, RLENGTH); exit}' <<<"$sources")
@@ -73,6 +76,6 @@ printf '%s\n' "$script" >"$work/boot/work/run.sh"
 qemu-system-x86_64 -machine accel=tcg -cpu max -smp 2 -m 3072 -display none -serial stdio -monitor none -nodefaults -no-reboot \
   -kernel "$kernel/vmlinuz" -initrd "$work/initrd.gz" -append 'console=ttyS0 quiet panic=-1 rdinit=/init' </dev/null |
   tr -d '\r' | tee "$work/console" | sed --unbuffered -n '/^=== Linux/,$p'
-status=$(sed -n 's/^=== exit \([0-9]*\)$/\1/p' "$work/console")
+status=$(sed -n 's/^=== exit \([0-9]\+\).*/\1/p' "$work/console")
 [[ -n $status ]] || { tail -20 "$work/console" >&2; fail "Linux $release did not come to the end of the script"; }
 exit "$status"

@@ -78,8 +78,8 @@ ctr --address "$CONTAINERD_SOCKET" --namespace k8s.io images import "$RUN/busybo
 "$here/component.sh" start kubelet
 
 # The kubelet refuses a loopback address; set by hand it stays, and kubectl logs and exec work.
-wait_for 60 kubectl get node "$NODE"
+wait_for 180 kubectl get node "$NODE"
 kubectl patch node "$NODE" --subresource=status --type=merge --patch \
   '{"status": {"addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": "'"$NODE"'"}]}}' >/dev/null
-wait_for 60 ready
-wait_for 30 kubectl get serviceaccount default
+wait_for 180 ready
+wait_for 180 kubectl get serviceaccount default

@@ -5,7 +5,7 @@ import re
 import pytest
 from kernels.conftest import Emulations
 
-SECONDS = 1200  # where nothing is cached, a system and a kernel are fetched first
+SECONDS = 3600  # where nothing is cached, a system and a kernel are fetched first
 
 
 @pytest.mark.timeout(SECONDS + 60)

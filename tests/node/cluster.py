@@ -24,7 +24,7 @@ IMAGE = "docker.io/library/sockaudit:0.1.0"
 Document = dict[str, Any]
 
 
-def run(*command: object, stdin: str | None = None, seconds: float = 120) -> str:
+def run(*command: object, stdin: str | None = None, seconds: float = 300) -> str:
     """Run a command of the bed; what it prints. Fails with its last words."""
     done = subprocess.run(
         [str(word) for word in command],
@@ -74,7 +74,7 @@ def eventually(what: Callable[[], T | None], *, within: float, every: float = 0.
             last = result = what()
             if result:
                 return result
-        except (AssertionError, KeyError, IndexError, StopIteration) as error:
+        except (AssertionError, LookupError, StopIteration, ValueError, subprocess.TimeoutExpired) as error:
             last = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within} s; last: {last!r}")
@@ -106,7 +106,7 @@ def words_of(name: str) -> str:
 
 def says(name: str) -> Document:
     """What a workload says it holds, once it says so."""
-    document: Document = eventually(lambda: json.loads(words_of(name).splitlines()[0]), within=60)
+    document: Document = eventually(lambda: json.loads(words_of(name).splitlines()[0]), within=180)
     return document
 
 
@@ -125,9 +125,12 @@ def app(one: Document) -> Document:
     return next(container for container in one["containers"] if container.get("name") == "app")
 
 
-def finding(rule: str, document: Document | None = None) -> Document | None:
-    found = (document or audit())["status"]["findings"]
-    return next((one for one in found if one["rule"] == rule), None)
+def finding(rule: str, about: str) -> Document | None:
+    """The object's finding by this rule about a pod or a scope; others on the machine may have theirs."""
+    found = audit()["status"]["findings"]
+    return next(
+        (one for one in found if one["rule"] == rule and about in (one["subject"].get("name"), one["scope"])), None
+    )
 
 
 def events(**fields: str) -> list[Document]:
@@ -172,8 +175,7 @@ def is_ready(document: Document | None) -> bool:
 
 def restart_agent() -> None:
     """Delete the agent's pod and wait for the next one to have written."""
-    old = agent_pod()
-    assert old is not None
+    old = eventually(agent_pod, within=60)
     kubectl("delete", "pod", "-n", NAMESPACE, old["metadata"]["name"], "--wait=false")
 
     def renewed() -> bool:

@@ -24,7 +24,7 @@ def taken() -> Iterator[int]:
 def test_the_finding_names_pool_user_taker_and_sufferer(taken: int) -> None:
     most = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
     assert taken == most - 1
-    found = eventually(lambda: finding("InotifyInstancesHigh"), within=60)
+    found = eventually(lambda: finding("InotifyInstancesHigh", f"user {USER}"), within=60)
     assert found["subject"]["kind"] == "Node"
     assert (found["name"], found["scope"]) == ("inotify-instances", f"user {USER}")
     assert (found["severity"], found["used"], found["limit"]) == ("Critical", most, most)
@@ -36,4 +36,4 @@ def test_the_finding_names_pool_user_taker_and_sufferer(taken: int) -> None:
     assert all(word in event["note"] for word in (str(USER), "default/taker 127", "default/sufferer"))
     kubectl("delete", "pod", "taker")
     eventually(lambda: any(one["type"] == "Normal" for one in events(reason="InotifyInstancesHigh")), within=90)
-    eventually(lambda: finding("InotifyInstancesHigh") is None, within=90)
+    eventually(lambda: finding("InotifyInstancesHigh", f"user {USER}") is None, within=90)

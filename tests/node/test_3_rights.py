@@ -149,8 +149,9 @@ def complains(*words: str) -> bool:
     return any(all(word in line["message"] for word in words) for line in agent_log())
 
 
-def gaps() -> set[str]:
-    return {one["id"] for one in audit()["status"]["coverage"]["gaps"]}
+def gaps() -> dict[str, str]:
+    """What each says."""
+    return {one["id"]: one["detail"] for one in audit()["status"]["coverage"]["gaps"]}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_without_the_right_to_get_the_node_its_image_is_unknown() -> None:
 def test_without_a_right_to_pods_a_gap_says_that_names_come_from_elsewhere(verb: str) -> None:
     with without("", "pods", verb):
         restart_agent()
-        eventually(lambda: "pod-watch" in gaps(), within=90)
+        eventually(lambda: "403 Forbidden" in gaps().get("pod-watch", ""), within=330)
         assert row("sockets")["namespace"] == "default"
 
 

@@ -26,11 +26,10 @@ def mark() -> Iterator[int]:
 
 
 def test_the_pod_with_the_queued_bytes_is_named_while_the_node_is_ready(mark: int) -> None:
-    # Others on the node give some of theirs back meanwhile.
     apply(pod("queues", workloads.QUEUES.replace("PAGES", str(mark + ROOM // 4))))
     try:
         assert says("queues")["pages"] > mark
-        found = eventually(lambda: finding("TCPMemoryHigh"), within=90)
+        found = eventually(lambda: finding("TCPMemoryHigh", "node"), within=90)
         assert (found["severity"], found["limit"]) == ("Warning", 2 * mark)
         assert found["used"] >= mark
         took = found["consumers"][0]

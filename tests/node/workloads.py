@@ -94,12 +94,12 @@ while True:
 LEAKS = """
 import errno, json, resource, socket, time
 resource.setrlimit(resource.RLIMIT_NOFILE, (640, 640))
-held = []
-print(json.dumps({"began": time.time()}), flush=True)
+held, began = [], time.time()
+print(json.dumps({"began": began}), flush=True)
 try:
     while True:
         held.append(socket.create_connection(("ADDRESS", 9000)))
-        time.sleep(PAUSE)
+        time.sleep(max(0, began + len(held) * PAUSE - time.time()))  # straight, however long each takes
 except OSError as error:
     print(json.dumps({"failed": time.time(), "errno": errno.errorcode[error.errno]}), flush=True)
 while True:
@@ -113,16 +113,19 @@ def pages():
     with open("/proc/net/sockstat") as file:
         return next(int(line.split(" mem ")[1]) for line in file if line.startswith("TCP:"))
 listener, held = socket.create_server(("127.0.0.1", 9000), backlog=64), []
-while pages() <= PAGES and len(held) < 128:
-    client = socket.create_connection(("127.0.0.1", 9000))
-    client.setblocking(False)
-    held += [client, listener.accept()[0]]
-    try:
-        for _ in range(16):
-            client.send(bytes(65536))
-    except BlockingIOError:
-        pass
+def fill():
+    while pages() <= PAGES and len(held) < 128:
+        client = socket.create_connection(("127.0.0.1", 9000))
+        client.setblocking(False)
+        held.extend([client, listener.accept()[0]])
+        try:
+            for _ in range(16):
+                client.send(bytes(65536))
+        except BlockingIOError:
+            pass
+fill()
 print(json.dumps({"pages": pages(), "connections": len(held) // 2}), flush=True)
 while True:
     time.sleep(1)
+    fill()  # others give some of theirs back
 """

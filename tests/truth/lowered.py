@@ -116,9 +116,8 @@ def test_socket_memory(start: Start, uid: str, lower: Lower, protocol: str, rule
     ],
 )
 def test_watches_of_a_user(
-    start: Start, uid: str, lower: Lower, limit: str, name: str, rule: str, used: int, remedy: str
+    start: Start, uid: str, user: int, lower: Lower, limit: str, name: str, rule: str, used: int, remedy: str
 ) -> None:
-    user = 54_321
     start("watches", uid, user, 700, 300, 1)
     assert silent(limit)
     maximum = used * 100 // 85

@@ -1,5 +1,8 @@
 """The source under test: each test runs by every source, unless it is marked to be about one."""
 
+import os
+from collections import Counter
+from contextlib import suppress
 from functools import cache
 
 from auditor.kernel.bpf.programs import Programs
@@ -24,3 +27,12 @@ def sweep(
     if current == "bpf":
         return bpf.sweep(root, programs(), cpu_seconds=cpu_seconds, memory=memory or Memory(), snat_ports=snat_ports)
     return by_procfs(root, cpu_seconds=cpu_seconds, memory=memory, snat_ports=snat_ports)
+
+
+def own_descriptors() -> Counter[str]:
+    """What this process has open, but for what the threads come and go with that boot emulated kernels beside it."""
+    links = []
+    for entry in os.scandir("/proc/self/fd"):
+        with suppress(FileNotFoundError):
+            links.append(os.readlink(entry.path))
+    return Counter(link for link in links if not link.startswith(("pipe:", "/dev/null", "/proc/self/fd")))

@@ -35,7 +35,7 @@ def workload(name: str, *arguments: object) -> Iterator[dict[str, Any]]:
             assert line, f"{name} ended before it was ready"
             yield {"pid": process.pid, "tell": partial(_tell, process)} | json.loads(line)
             process.stdin.close()
-            assert process.wait(60) == 0, f"{name} failed while it was held"
+            assert process.wait(300) == 0, f"{name} failed while it was held"
         finally:
             process.kill()
             process.wait()

@@ -82,7 +82,7 @@ def test_socket_memory_and_orphans(start: Start, uid: str) -> None:
 def test_neighbours(start: Start, uid: str) -> None:
     if shutil.which("ip") is None:
         left_to_emulation("no ip(8) here")
-    deadline = time.monotonic() + 20  # the kernel takes the namespaces of tests before apart at its leisure
+    deadline = time.monotonic() + 120  # the kernel takes the namespaces of tests before apart at its leisure
     while findings(audit()[1], "neighbours"):
         assert time.monotonic() < deadline
         time.sleep(0.2)

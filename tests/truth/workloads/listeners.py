@@ -29,13 +29,11 @@ def connect(to: socket.socket, many: int, family: int = socket.AF_INET) -> list[
 
 
 def try_in_vain(to: socket.socket) -> None:
-    """Have clients dropped, who try again."""
+    """Have clients dropped, each of them once."""
     for _ in range(LATE):
-        late = socket.socket()
-        late.settimeout(0)
-        with suppress(BlockingIOError):
+        with socket.socket() as late, suppress(BlockingIOError):
+            late.settimeout(0)
             late.connect(to.getsockname())
-        kept.append(late)
 
 
 proto.close_inherited()

@@ -1,6 +1,7 @@
 """A hostile pod: thousands of processes that each live for some seconds, beside some that stay, under odious names.
 
-Takes the pod's uid, how many come and go, how many stay. Says the pids and descriptors of those that stay.
+Takes the pod's uid, how many come and go, how many stay. Says the pids and descriptors of those that stay, and which
+file lists the living: where the machine is busy, the dead wait to be reaped.
 """
 
 import ctypes
@@ -40,7 +41,7 @@ def rename(number: int) -> None:
 
 def live_and_die() -> None:
     rename(random.randrange(len(NAMES)))
-    over.poll(random.randrange(2_000, 12_000))
+    over.poll(random.randrange(4_000, 24_000))
     os._exit(0)
 
 
@@ -81,7 +82,7 @@ with open(f"{folder}/pids.current") as file:
     while int(file.read()) < moving:
         over.poll(100)
         file.seek(0)
-proto.ready(pids=list(stay), fds=list(stay.values()))
+proto.ready(pids=list(stay), fds=list(stay.values()), living=f"{folder}/{'c' * 64}/cgroup.procs")
 proto.wait()
 os.close(over_write)
 for _ in range(staying + moving // NURSERY):
