@@ -136,7 +136,7 @@ class Agent:
         self._cpu_before = time.process_time()
         self._interval = settings.interval
         self._last_turn = time.monotonic()
-        self._swept = False
+        self._swept = self._current = False
         self._watch = PodWatch(client, settings.node_name) if client else None
         self._publisher = Publisher(client, settings.node_name, self.metrics, self._states) if client else None
 
@@ -176,21 +176,23 @@ class Agent:
         return time.monotonic() - self._last_turn < 3 * self._interval + 60
 
     def ready(self) -> bool:
-        """Whether there is something to show, and it was shown; or nothing is to be shown for now.
+        """Whether the latest turn audited, and an audit was shown; or nothing is to be shown for now.
 
         An agent that is paused does as it was told: else it would hold up each roll-out.
         """
         if self._publisher is None:
-            return self._swept
-        return self._publisher.paused or (self._swept and self._publisher.has_written)
+            return self._current
+        return self._publisher.paused or (self._current and self._publisher.has_written)
 
     def _turn(self) -> None:
+        audited = False
         try:
             if self._publisher:
                 self._history = self._publisher.take_up(self._history)
                 if self._publisher.look_whether_paused():
                     return
             self._audit()
+            audited = True
             self._states.fine("audit")
         except SweepError as error:
             if not self._swept:
@@ -199,6 +201,9 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - one bad turn must not end the audit
             self._states.trouble("audit", f"{type(error).__name__}: {error}"[:500], exception=error)
         finally:
+            self._current = audited
+            if not audited:
+                self.metrics.miss()
             self._stretch()  # also what failed has cost
 
     def _audit(self) -> None:

@@ -12,7 +12,7 @@ from auditor.attribute.cgroup import HOST, Place, locate
 from auditor.attribute.destinations import egress_by_destination, ports_by_destination
 from auditor.attribute.greatest import greatest_holders, greatest_of
 from auditor.attribute.owners import descriptions_by_owner, owner_usage, total
-from auditor.attribute.sockets import netns_owners, sockets_by_owner
+from auditor.attribute.sockets import may_be_anywhere, netns_owners, sockets_by_owner
 from auditor.attribute.spaces import Spaces
 from auditor.model import (
     BudgetHolding,
@@ -164,7 +164,7 @@ def _located(cgroups: tuple[tuple[str, str], ...]) -> Place:
 def _totals(sample: NodeSample, owners: tuple[OwnerUsage, ...], distinct: int | None) -> NodeTotals:
     held = total(usage.descriptions for usage in owners)
     pods = [usage for usage in owners if usage.owner.kind is OwnerKind.POD]
-    every_netns_seen = all(netns.dumped for netns in sample.netns)
+    every_netns_seen = all(netns.dumped for netns in sample.netns) and not any(map(may_be_anywhere, sample.processes))
     every_table_seen = all(usage.kinds is not None for usage in owners)
     return NodeTotals(
         processes=len(sample.processes),

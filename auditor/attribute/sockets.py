@@ -77,6 +77,11 @@ def _inhabitants(processes: Iterable[Process], owner_of: Mapping[int, Owner]) ->
     return members
 
 
+def may_be_anywhere(process: Process) -> bool:
+    """Whether a process with descriptors may be in a network namespace that was not read."""
+    return process.netns is None and process.fds != 0 and not process.kernel_thread
+
+
 def sockets_by_owner(
     sample: NodeSample, owner_of: Mapping[int, Owner], answers_for: Mapping[int, Owner]
 ) -> dict[Owner, SocketUse]:
@@ -89,6 +94,8 @@ def sockets_by_owner(
     unclassified = {owner_of[process.pid] for process in sample.processes if process.unclassified}
     for owner in unclassified:
         tallies[owner].unknown |= {"unix", "other"}
+    for owner in {owner_of[process.pid] for process in sample.processes if may_be_anywhere(process)}:
+        tallies[owner].unknown |= {"tcp", "udp"}
     for netns in sample.netns:
         if not netns.dumped:
             for owner in {*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner)}:

@@ -66,7 +66,7 @@ def assess(
     findings = [finding for finding in found if finding]
     seen = [finding_id(row, reading) for row, reading in judged]
     seen += [leaks.finding_id(row, reading) for row, reading in growing]
-    seen += counters
+    seen += [*counters, *(finding.id for finding in findings)]
     findings += without_reading(usage, history, [*seen, _INCOMPLETE])
     unjudged = _unjudged(readings, usage.gaps) - usage.missing
     unreadable = unjudged & policy.promised

@@ -51,13 +51,13 @@ def close_wait(usage: NodeUsage) -> Iterator[Reading]:
     """Sockets in CLOSE_WAIT of each owner against the soft limit of its worst process: each is one of its descriptors."""
     for row in usage.owners:
         tcp = row.sockets.tcp if row.sockets else None
-        if row.owner.kind is OwnerKind.KERNEL or row.worst is None or tcp is None:
+        if row.owner.kind is OwnerKind.KERNEL or row.worst is None:
             continue
         yield Reading(
             limit="close-wait",
             key=owner_key(row),
             scope=owner_name(row.owner, row.identity),
-            used=tcp.get(TcpState.CLOSE_WAIT, 0),
+            used=None if tcp is None else tcp.get(TcpState.CLOSE_WAIT, 0),
             maximum=row.worst.soft_limit,
             subject=Subject(row.owner, row.identity, None, row.worst),
         )

@@ -1,13 +1,29 @@
 """When a reading is a finding: thresholds, hysteresis, two sweeps in a row, and what counts as evidence of the end."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from auditor.evaluate.limits import LIMITS, LimitRow
-from auditor.model import Finding, NodeUsage, Owner, OwnerKind, Reading, Severity, percent
+from auditor.model import (
+    Finding,
+    NodeUsage,
+    Owner,
+    OwnerKind,
+    OwnerUsage,
+    Reading,
+    Severity,
+    SocketUse,
+    percent,
+)
 from auditor.remember import History, reading_id
 
 HYSTERESIS_POINTS = 5
+_OF_SOCKETS: Mapping[str, Callable[[SocketUse], object]] = {
+    "SocketQueueStuck": attrgetter("tcp"),
+    "UDPReceiveDrops": attrgetter("udp"),
+}
+"""Rules that are about no limit, and the sockets they look at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,13 @@ def _severity(percent: int, thresholds: tuple[int, int | None], before: Severity
     return None
 
 
+def _is_unseen(finding: Finding, row: OwnerUsage) -> bool:
+    """Whether a finding is about single sockets, which its owner still has and this sweep could not list."""
+    if finding.rule not in _OF_SOCKETS:
+        return False
+    return row.sockets is None or _OF_SOCKETS[finding.rule](row.sockets) is None
+
+
 def without_reading(usage: NodeUsage, history: History, seen: Iterable[str]) -> list[Finding]:
     """Return the open findings that this sweep says nothing about: they stay open until evidence closes them.
 
@@ -111,8 +134,10 @@ def without_reading(usage: NodeUsage, history: History, seen: Iterable[str]) -> 
         if finding.id in seen:
             continue
         owner = finding.subject.owner
-        if owner is not None and owner.kind is OwnerKind.POD:
-            row = present.get(owner)
+        row = present.get(owner) if owner is not None else None
+        if row is not None and _is_unseen(finding, row):
+            kept.append(finding)
+        elif owner is not None and owner.kind is OwnerKind.POD:
             if row is None:
                 continue
             unnamed = finding.subject.identity is not None and row.identity is None

@@ -55,13 +55,18 @@ class Metrics(Collector):
         )
         self.events = Counter("sockaudit_events", "Kubernetes events.", ["result"], registry=self.registry)
         self._latest: tuple[shape.Status, OwnUse] | None = None
+        self._current = False
         self.registry.register(self)
 
     def observe(self, status: shape.Status, own: OwnUse, owners: Iterable[OwnerUsage] = ()) -> None:
         """Take the latest status and what it cost; the owners are looked at only if all pods are asked for."""
-        self._latest = status, own
+        self._latest, self._current = (status, own), True
         if self._per_pod == "all":
             self._pods = tuple(row for row in owners if row.owner.kind is OwnerKind.POD)
+
+    def miss(self) -> None:
+        """Say that the latest turn audited nothing: figures of before it would pass for those of now."""
+        self._current = False
 
     def expose(self) -> bytes:
         """Return everything in the text exposition format."""
@@ -79,11 +84,26 @@ class Metrics(Collector):
                 yield pod.namespace, pod.name, pod.fds, shape.total(pod.sockets)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the families; before the first sweep only the version."""
+        """Yield the families. Without an audit the verdict is Unknown, and only its last time and the agent's own use stand."""
         yield _labelled("sockaudit_build_info", "The agent's version.", "version", [(__version__, 1)])
+        verdict = self._latest[0].verdict if self._latest and self._current else "Unknown"
+        yield _labelled(
+            "sockaudit_verdict",
+            "1 for the verdict in force.",
+            "verdict",
+            [(word, int(word == verdict)) for word in _VERDICTS],
+        )
         if self._latest is None:
             return
         status, own = self._latest
+        if self._current:
+            yield from self._audited(status)
+        yield _gauge("sockaudit_observed_timestamp_seconds", "When the latest sweep ended.", epoch(status.observed_at))
+        yield CounterMetricFamily("sockaudit_agent_cpu_seconds", "CPU time of the agent.", value=own.cpu_seconds)
+        yield _gauge("sockaudit_agent_resident_memory_bytes", "Resident set of the agent.", own.resident_bytes)
+        yield _gauge("sockaudit_agent_open_fds", "Open file descriptors of the agent.", own.fds)
+
+    def _audited(self, status: shape.Status) -> Iterator[Metric]:
         yield from _limits(status, self._node)
         if self._per_pod != "none":
             yield from _of_pods(self._listed(status))
@@ -94,16 +114,7 @@ class Metrics(Collector):
             ("Critical", summary.critical),
         )
         yield _labelled("sockaudit_findings", "Open findings.", "severity", found)
-        yield _labelled(
-            "sockaudit_verdict",
-            "1 for the verdict in force.",
-            "verdict",
-            [(word, int(word == status.verdict)) for word in _VERDICTS],
-        )
         yield from _coverage(status)
-        yield CounterMetricFamily("sockaudit_agent_cpu_seconds", "CPU time of the agent.", value=own.cpu_seconds)
-        yield _gauge("sockaudit_agent_resident_memory_bytes", "Resident set of the agent.", own.resident_bytes)
-        yield _gauge("sockaudit_agent_open_fds", "Open file descriptors of the agent.", own.fds)
 
 
 def _of_pods(pods: Iterable[Pod]) -> Iterator[Metric]:
@@ -141,7 +152,6 @@ def _limits(status: shape.Status, node: str) -> Iterator[Metric]:
 def _coverage(status: shape.Status) -> Iterator[Metric]:
     coverage, totals = status.coverage, status.node.totals
     yield _labelled("sockaudit_source", "1 for the source in use.", "source", [(coverage.source, 1)])
-    yield _gauge("sockaudit_observed_timestamp_seconds", "When the latest sweep ended.", epoch(status.observed_at))
     yield _gauge("sockaudit_sweep_duration_seconds", "Wall time of the latest sweep.", coverage.sweep_seconds)
     yield _gauge("sockaudit_sweep_cpu_seconds", "CPU time of the latest sweep.", coverage.cpu_seconds)
     yield _gauge("sockaudit_interval_seconds", "Time between sweeps in force.", coverage.effective_interval)

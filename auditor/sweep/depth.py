@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from auditor.kernel import diag, netns
-from auditor.kernel.errors import Absent
 from auditor.kernel.root import ProcRoot
 from auditor.model import Depth, End, Gap, Holder, OpenSocket, TcpState
 from auditor.sweep import descriptors, namespaces, processes
@@ -110,11 +109,7 @@ class _Node:
                 yield self._socket(inode, "udp", row, dropped)
 
     def _unix(self, inode: int) -> Iterator[OpenSocket]:
-        try:
-            found = diag.dump_unix_listeners()
-        except Absent:
-            return
-        for one in found:
+        for one in self.losses.attempt("unix_diag", diag.dump_unix_listeners) or ():
             yield OpenSocket(
                 netns=inode,
                 protocol="unix",

@@ -168,7 +168,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             *_gaps(visits, pinned),
             *stale("stale-sockets", "states, queues and ports of TCP in namespaces that change little", ages),
             *spared.assumptions(assumed.keys() & inside.keys()),
-            *_untracked(inside.get(host or 0), rows),
+            *(() if "conntrack" in losses.blind else _untracked(inside.get(host or 0), rows)),
         ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
@@ -188,7 +188,7 @@ def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pool
     """Choose the namespace that shows most of them. What is missing in the host's own is no limit of this node."""
     best = max((dump.pools for dump in inside.values()), key=lambda pools: len(pools.found), default=Pools())
     if host is not None and host in inside:
-        if inside[host].conntrack is None:
+        if inside[host].conntrack is None and "conntrack" not in losses.blind:
             best += Pools(missing=frozenset({"conntrack"}))
         return best
     if best.missing:

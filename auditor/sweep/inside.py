@@ -138,7 +138,8 @@ def look(  # noqa: PLR0913 - what is known beforehand
         tcp = TcpDump(Sockets.of((int(TcpState.LISTEN), one.inode, 0) for one in listeners or ()), {})
     else:
         wanted = sysctls.range if near else None
-        tcp = losses.attempt("tcp_diag", lambda: _tcp(netns, listeners or (), wanted, without_sockets=all_seen))
+        blind = ["ephemeral-ports"] if near else []
+        tcp = losses.attempt("tcp_diag", lambda: _tcp(netns, listeners or (), wanted, without_sockets=all_seen), *blind)
     udp = _udp(netns, counter, losses, sysctls.range, seen)
     return Dump(
         sysctls.time_wait_max,
@@ -147,7 +148,7 @@ def look(  # noqa: PLR0913 - what is known beforehand
         tcp,
         udp.sockets,
         listeners,
-        unix_listeners=_unix_listeners() if seen is None else [],
+        unix_listeners=(losses.attempt("unix_diag", diag.dump_unix_listeners) if seen is None else None) or [],
         dropping=udp.dropping,
         unix=_unix() if with_unix else set(),
         pools=sysctls.pools,
@@ -242,7 +243,9 @@ def _udp(netns: int, counter: Sockstat | None, losses: Losses, range_: PortRange
     all_seen = seen is not None and seen.is_all_udp(counter)
     if all_seen and not near:
         return _Udp(Sockets())
-    rows = [] if counter is not None and not counter.udp else losses.attempt("udp_diag", diag.dump_udp)
+    rows: list[tuple[diag.InetRow, int | None]] | None = []
+    if counter is None or counter.udp:
+        rows = losses.attempt("udp_diag", diag.dump_udp, *(["ephemeral-ports"] if near else []))
     if rows is None:
         return _Udp(None)
     uses = ports.of_udp(netns, (row for row, _ in rows), range_) if near and range_ is not None else ()
@@ -288,13 +291,6 @@ def _unix() -> set[int]:
         return set()  # no loss: each descriptor is asked instead
 
 
-def _unix_listeners() -> list[diag.UnixListener]:
-    try:
-        return diag.dump_unix_listeners()
-    except (Absent, Denied, Malformed):
-        return []  # as above
-
-
 def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
     """Read what /proc/sys/net says in the calling thread's namespace.
 
@@ -318,11 +314,15 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
 
 def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack | None:
     """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show."""
+    maximum = None
     try:
-        return sysctl.read_number(top, _CONNTRACK), sysctl.read_conntrack_max(top)
+        maximum = sysctl.read_conntrack_max(top)
+        return sysctl.read_number(top, _CONNTRACK), maximum
     except (Absent, Denied, Malformed) as error:
-        if root.live and isinstance(error, Absent):
+        if isinstance(error, Absent) and root.live:
             return _conntrack_without_sysctl(top, losses)
+        if isinstance(error, Absent) and maximum is None:  # not loaded where this was recorded
+            return None
         losses.count(_CONNTRACK, error, limits=["conntrack"])
         return None
 

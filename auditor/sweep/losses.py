@@ -110,6 +110,11 @@ class Losses:
                 self._malformed[what] += 1
                 self._example = self._example or str(error)
 
+    @property
+    def blind(self) -> frozenset[str]:
+        """Limits that could not be judged, for something was lost that they are read from."""
+        return frozenset[str]().union(*self._concerned.values())
+
     def gaps(self) -> Iterator[Gap]:
         """Say it in gaps."""
         rights = capabilities.CAP_SYS_PTRACE, capabilities.CAP_DAC_READ_SEARCH

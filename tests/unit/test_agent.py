@@ -85,8 +85,15 @@ def test_a_turn_that_fails_is_told_once_and_does_not_end_the_loop(
     once = agent._source.sweep
     monkeypatch.setattr(agent._source, "sweep", sometimes)
     with caplog.at_level(logging.INFO):
-        run_turns(agent, 5)
+        run_turns(agent, 3)
+        assert agent.alive()
+        assert not agent.ready(), "what it has to show is of before"
+        assert b'sockaudit_verdict{verdict="Unknown"} 1.0' in agent.metrics.expose()
+        assert b"sockaudit_limit_used{" not in agent.metrics.expose()
+        run_turns(agent, 2)
     assert calls == 5
+    assert agent.ready()
+    assert b"sockaudit_limit_used{" in agent.metrics.expose()
     told = [text for record in caplog.records if (text := record.getMessage()).startswith("audit: ")]
     assert told == ["audit: RuntimeError: a kernel file that nobody foresaw", "audit: works again"]
 

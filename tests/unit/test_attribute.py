@@ -96,6 +96,14 @@ def test_a_namespace_that_was_not_listed_is_unknown_not_empty() -> None:
     assert (sockets(usage, A).tcp, usage.totals.sockets) == (None, None)
 
 
+def test_sockets_of_a_process_that_may_be_in_any_namespace_are_unknown_not_none() -> None:
+    rows = [process(10, in_pod(POD_A), netns=None), process(20, in_pod(POD_B), netns=8), process(2, kernel_thread=True)]
+    found = {row.owner.id: row.sockets for row in attribute(sample(rows), {}).owners if row.sockets}
+    assert (found[POD_A].tcp, found[POD_A].udp) == (None, None)
+    assert (found[POD_B].tcp, found[POD_B].udp) == ({}, 0)
+    assert attribute(sample(rows), {}).totals.sockets is None
+
+
 def test_sockets_whose_holder_was_not_looked_for_are_unknown_where_two_might_hold_them() -> None:
     processes = [process(1, in_pod(POD_A), kinds=None), process(2, in_pod(POD_B), kinds=None), process(3)]
     group = SocketGroup(HOST_NETNS, "tcp", TcpState.ESTABLISHED, None, 5)
@@ -260,7 +268,8 @@ def test_sums_by_owner_equal_the_totals_and_each_process_has_one_owner(
     assert kinds == sum((Counter(dict(one.kinds or {})) for one in usage.owners), Counter())
     assert len({one.owner for one in usage.owners}) == len(usage.owners)
     assert sum(one.processes for one in usage.owners) == len(processes) == usage.totals.processes
-    assert usage.totals.sockets == sum(count for *_, count in groups)
+    somewhere = any(one.netns is None and one.fds != 0 and not one.kernel_thread for one in processes)
+    assert usage.totals.sockets == (None if somewhere else sum(count for *_, count in groups))
 
     private = sum(one.private_descriptions or 0 for one in tables)
     assert usage.totals.descriptions == private + sum(one.count for one in descriptions)

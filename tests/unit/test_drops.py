@@ -104,3 +104,11 @@ def test_counters_that_are_read_no_more_make_room_for_those_that_are(monkeypatch
     gone = tuple(Dropping(7, "0.0.0.0", port, (10,), 1) for port in range(1, 51))
     alive = [tuple(one._replace(port=one.port + 100, drops=turn) for one in gone) for turn in range(6)]
     assert len(over([sample(PODS, dropping=some) for some in (gone, *alive)])) == 50
+
+
+def test_what_drops_datagrams_stays_open_while_udp_cannot_be_listed() -> None:
+    rows = [sample(PODS, dropping=(Dropping(8, "0.0.0.0", 53, (20,), 90 * turn),)) for turn in range(5)]
+    (told,) = over(rows)
+    unlisted = sample(PODS, netns=(netns(7), netns(8, dumped=False), netns(9)))
+    assert over([*rows, unlisted, unlisted]) == [told]
+    assert over([*rows, *[sample(PODS)] * 2]) == []

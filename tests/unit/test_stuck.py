@@ -1,7 +1,7 @@
 """Queues that do not move."""
 
 import pytest
-from samples import POD_A, POD_B, in_pod, process, sample
+from samples import POD_A, POD_B, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
@@ -91,3 +91,13 @@ def test_a_queue_that_is_not_followed_neither_opens_nor_closes_anything(monkeypa
     seen = sample(PROCESSES, queueing=(other, Queueing(7, 99, 40_000, Peer("10.0.0.8", 5432, 1), 50_000, 0, (10,))))
     assessment, _ = assess(attribute(seen, NAMES), History.restored(open_before, {}, {}), Policy(), 9000.0)
     assert [one.id for one in assessment.findings if one.rule == "SocketQueueStuck"] == [one.id for one in open_before]
+
+
+def test_what_is_about_single_sockets_stays_open_while_they_cannot_be_listed() -> None:
+    (told,), history = found([(50_000, 0)] * 4)[0][-1:], found([(50_000, 0)] * 4)[1]
+    unlisted = sample(PROCESSES, netns=(netns(7, dumped=False), netns(8)))
+    for turn in range(3):
+        assessment, history = assess(attribute(unlisted, NAMES), history, Policy(), 1300.0 + 60 * turn)
+        assert [one for one in assessment.findings if one.rule == "SocketQueueStuck"] == told
+        assert not assessment.events
+    assert not found([(0, 0)], history)[0][-1], "listed again, and nothing is queued"

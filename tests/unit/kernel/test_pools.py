@@ -54,6 +54,8 @@ def test_what_a_recorded_tree_lacks_is_a_gap_that_names_its_limit(tree: Path, fi
     (gap,) = (gap for gap in sample.gaps if gap.id == "absent-files")
     assert gap.limits == {limit}
     assert pool(sample, limit) == []
+    assert limit not in sample.missing, "it could not be read, and may well be there"
+    assert "conntrack-empty" not in {gap.id for gap in sample.gaps}
 
 
 def test_what_a_live_kernel_lacks_is_no_limit_of_this_node() -> None:

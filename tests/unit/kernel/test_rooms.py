@@ -12,8 +12,9 @@ from kernel import recorded
 
 from auditor.kernel import diag, kcmp, netns
 from auditor.kernel.errors import Absent, Denied, Gone, Malformed
-from auditor.kernel.procfs import fdinfo, net_stat, sysctl
+from auditor.kernel.procfs import fdinfo, net_stat, port_range, sysctl
 from auditor.kernel.procfs.fd import Listing
+from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, Kind, Listener, NodeFacts, SocketGroup, TcpState
@@ -335,6 +336,34 @@ def test_a_kernel_that_lists_no_tcp_is_a_gap_and_never_an_empty_namespace(
     dump = inside.look(ProcRoot(), 1, None, losses := Losses(), memory=Memory(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.whole) == (None, False)
     assert len(list(losses.gaps())) == 1
+
+
+@pytest.mark.parametrize("error", [Absent, Denied, Malformed])
+def test_unix_listeners_that_are_not_listed_are_a_gap(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    def fail() -> list[diag.UnixListener]:
+        raise error("unix_diag")
+
+    monkeypatch.setattr(diag, "dump_unix_listeners", fail)
+    inside.look(ProcRoot(), 1, None, losses := Losses(), memory=Memory(), with_unix=False, with_pools=False)
+    (gap,) = losses.gaps()
+    assert "unix_diag" in gap.detail
+
+
+@pytest.mark.parametrize("ports", ["32768 60999", "1024 1033"])
+def test_what_could_not_be_dumped_blinds_only_the_limits_that_it_bears_on(
+    monkeypatch: pytest.MonkeyPatch, ports: str
+) -> None:
+    def fail(**_: object) -> list[diag.InetRow]:
+        raise Malformed("the dump was interrupted")
+
+    monkeypatch.setattr(diag, "dump_tcp", fail)
+    monkeypatch.setattr(diag, "dump_udp", fail)
+    monkeypatch.setattr(port_range, "read", lambda _: PortRange(*map(int, ports.split())))
+    counter = Sockstat(9, 9, 0, 0)
+    dump = inside.look(ProcRoot(), 1, counter, losses := Losses(), memory=Memory(), with_unix=False, with_pools=False)
+    assert (dump.tcp, dump.udp) == (None, None)
+    assert losses.blind == ({"ephemeral-ports"} if ports.startswith("1024") else set())
+    assert bool(dump.ports) == (not losses.blind)
 
 
 def test_a_namespace_that_everyone_left_is_gone() -> None:

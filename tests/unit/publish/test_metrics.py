@@ -81,6 +81,20 @@ def test_findings_that_were_left_out_are_counted_too() -> None:
     assert samples(metrics)["sockaudit_findings", (("severity", "Critical"),)] == 100
 
 
+def test_a_turn_without_an_audit_leaves_no_figure_of_before() -> None:
+    metrics = Metrics()
+    metrics.observe(status(quiet()), OWN)
+    metrics.miss()
+    seen = samples(metrics)
+    assert {name for name, _ in seen if not name.startswith(("sockaudit_agent", "sockaudit_build"))} == {
+        "sockaudit_verdict",
+        "sockaudit_observed_timestamp_seconds",
+    }
+    assert seen["sockaudit_verdict", (("verdict", "Unknown"),)] == 1
+    metrics.observe(status(quiet()), OWN)
+    assert samples(metrics)["sockaudit_verdict", (("verdict", "OK"),)] == 1
+
+
 def test_counters_stand_before_the_first_sweep() -> None:
     metrics = Metrics()
     metrics.writes.labels(result="ok").inc()
@@ -89,3 +103,4 @@ def test_counters_stand_before_the_first_sweep() -> None:
     assert seen["sockaudit_object_writes_total", (("result", "ok"),)] == 1
     assert seen["sockaudit_events_total", (("result", "failed"),)] == 2
     assert not [name for name, _ in seen if name.startswith("sockaudit_limit")]
+    assert seen["sockaudit_verdict", (("verdict", "Unknown"),)] == 1
