@@ -273,6 +273,35 @@ def test_every_fault_is_one_reason_and_procfs_takes_over(
     source.close()
 
 
+SPENT = """
+import ctypes, errno, os
+from auditor.kernel.bpf.programs import Programs
+from auditor.kernel.errors import Malformed
+from auditor.kernel.root import ProcRoot
+from auditor.model import Kind
+from auditor.sweep.source import Source
+libc, held = ctypes.CDLL(None), []
+while (fd := libc.inotify_init1(0)) >= 0:
+    held.append(fd)
+source = Source(ProcRoot())
+print(source.sweep().reason)
+os.close(held.pop())
+source._tried = None
+sample = source.sweep()
+own = next(one for one in sample.processes if one.pid == os.getpid())
+print(sample.source, own.kinds[Kind.INOTIFY] == len(held) > 8)
+"""
+
+
+def test_programs_loaded_while_a_kind_cannot_be_learnt_do_not_guess(user: int) -> None:
+    rights = "-all,+bpf,+perfmon,+dac_read_search"  # wherever this project lies
+    command = ["setpriv", f"--reuid={user}", "--clear-groups", f"--inh-caps={rights}", f"--ambient-caps={rights}"]
+    done = subprocess.run([*command, sys.executable, "-c", SPENT], capture_output=True, text=True, check=True)
+    first, then = done.stdout.splitlines()
+    assert first.startswith("BPF cannot be used: none can be opened to learn what tells inotify: ")
+    assert then == "bpf True"
+
+
 def test_nothing_stays_open_and_loading_again_and_again_leaks_nothing() -> None:
     programs()
     sweep(ProcRoot())

@@ -1,6 +1,7 @@
 """The programs at work: two passes over the kernel's tables, and what they tell."""
 
 import ctypes
+import errno
 import os
 import socket
 from collections import defaultdict
@@ -68,6 +69,7 @@ class Programs:
         data = artifact.read(path)
         self._single = 0
         self._operations: dict[str, int] = {}
+        self._unlearnt: frozenset[Kind] = frozenset()
         self._tasks: Interned[Task] = Interned(lambda said: Task(*layout(Task).unpack(said)))
         self._reader = Reader()
         self._ports: frozenset[PortKey] = frozenset()  # in the map
@@ -110,7 +112,15 @@ class Programs:
             ports: where connections are counted, `PORTS_MAX` of them at most.
             epolls: whether to tell of each epoll instance.
             egress: whether to count every connection that was begun to an address outside by its other end.
+
+        Raises:
+            Malformed: a kind could not be learnt yet; its descriptors would pass for others.
         """
+        if self._unlearnt:
+            self._teach()
+        if self._unlearnt:
+            kinds = ", ".join(sorted(kind.value for kind in self._unlearnt))
+            raise Malformed(f"none can be opened to learn what tells {kinds}: the reader's user has spent its budget")
         self._round = self._round + 1 & _U32
         self._tell(epolls=epolls, egress=egress)
         self._ask(ports)
@@ -174,11 +184,11 @@ class Programs:
         """Learn by what operations the kinds are known, and how many references a lone descriptor shows."""
         self._tell()
         with ExitStack() as stack:
-            kinds = dict(_specimens(stack))
+            kinds, self._unlearnt = _specimens(stack)
             unpack = layout(Lesson).iter_unpack
             lessons = [Lesson._make(one) for piece in self._object.read("lessons") for one in unpack(piece)]
         mine = {lesson.fd: lesson for lesson in lessons if lesson.fd in kinds}
-        if mine.keys() != kinds.keys():
+        if not kinds or mine.keys() != kinds.keys():
             raise Malformed(
                 "the programs do not see this process: it is in a PID namespace of its own (hostPID shares it)"
             )
@@ -193,18 +203,27 @@ class Programs:
         self._object.update("settings", bytes(4), layout(Settings).pack(*settings))
 
 
-def _specimens(stack: ExitStack) -> Iterator[tuple[int, Kind]]:
-    """Open one of each kind whose operations tell it: (descriptor, kind)."""
+def _specimens(stack: ExitStack) -> tuple[dict[int, Kind], frozenset[Kind]]:
+    """Open one of each kind whose operations tell it.
+
+    Returns:
+        Kinds by descriptor, and those of which none can be opened just now. What this kernel does not know is neither.
+    """
     libc = ctypes.CDLL(None, use_errno=True)
     mask = (ctypes.c_uint8 * 128)()
-    for kind, fd in (
-        (Kind.EPOLL, libc.epoll_create1(os.O_CLOEXEC)),
-        (Kind.EVENTFD, libc.eventfd(0, os.O_CLOEXEC)),
-        (Kind.INOTIFY, libc.inotify_init1(os.O_CLOEXEC)),
-        (Kind.TIMERFD, libc.timerfd_create(1, os.O_CLOEXEC)),
-        (Kind.SIGNALFD, libc.signalfd(-1, mask, os.O_CLOEXEC)),
-        (Kind.SOCKET, libc.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0)),
+    opened, refused = dict[int, Kind](), set[Kind]()
+    for kind, call, *arguments in (
+        (Kind.EPOLL, libc.epoll_create1, os.O_CLOEXEC),
+        (Kind.EVENTFD, libc.eventfd, 0, os.O_CLOEXEC),
+        (Kind.INOTIFY, libc.inotify_init1, os.O_CLOEXEC),
+        (Kind.TIMERFD, libc.timerfd_create, 1, os.O_CLOEXEC),
+        (Kind.SIGNALFD, libc.signalfd, -1, mask, os.O_CLOEXEC),
+        (Kind.SOCKET, libc.socket, socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC, 0),
     ):
-        if fd >= 0:  # else a budget is spent just now, and descriptors of this kind count as others
+        fd = call(*arguments)
+        if fd >= 0:
             stack.callback(os.close, fd)
-            yield fd, kind
+            opened[fd] = kind
+        elif ctypes.get_errno() != errno.ENOSYS:
+            refused.add(kind)
+    return opened, frozenset(refused)

@@ -358,7 +358,8 @@ def test_what_could_not_be_dumped_blinds_only_the_limits_that_it_bears_on(
 
     monkeypatch.setattr(diag, "dump_tcp", fail)
     monkeypatch.setattr(diag, "dump_udp", fail)
-    monkeypatch.setattr(port_range, "read", lambda _: PortRange(*map(int, ports.split())))
+    low, high = map(int, ports.split())
+    monkeypatch.setattr(port_range, "read", lambda _: PortRange(low, high))
     counter = Sockstat(9, 9, 0, 0)
     dump = inside.look(ProcRoot(), 1, counter, losses := Losses(), memory=Memory(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.udp) == (None, None)
