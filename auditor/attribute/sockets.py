@@ -22,6 +22,7 @@ class _Tally:
     queued: Counter[str] = field(default_factory=Counter)
     orphans: int = 0
     unknown: set[str] = field(default_factory=set)
+    half_open: bool = True
     peers: defaultdict[TcpState, Counter[End]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, group: SocketGroup) -> None:
@@ -52,6 +53,7 @@ class _Tally:
                 )
                 for state, ends in self.peers.items()
             },
+            half_open=self.half_open,
         )
 
 
@@ -97,9 +99,10 @@ def sockets_by_owner(
     for owner in {owner_of[process.pid] for process in sample.processes if may_be_anywhere(process)}:
         tallies[owner].unknown |= {"tcp", "udp"}
     for netns in sample.netns:
-        if not netns.dumped:
-            for owner in {*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner)}:
+        for owner in {*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner)}:
+            if not netns.dumped:
                 tallies[owner].unknown |= {"tcp", "udp"}
+            tallies[owner].half_open &= netns.half_open
     for group in sample.sockets:
         owners = _owners(group, owner_of, answers_for)
         if group.holders is None:

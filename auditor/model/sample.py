@@ -192,6 +192,7 @@ class Netns:
         flows: what is tracked; `None` where nobody looked.
         tcp_in_use: TCP sockets in the hash tables, v4 and v6; TIME_WAIT not included.
         dumped: whether its TCP and UDP sockets were listed one by one (or are known to be none).
+        half_open: whether its half-open connections were counted, which no counter shows.
     """
 
     inode: int
@@ -203,6 +204,7 @@ class Netns:
     flows: Flows | None = None
     tcp_in_use: int | None = None
     dumped: bool = False
+    half_open: bool = False
 
 
 class Listener(NamedTuple):

@@ -89,6 +89,7 @@ class SocketUse:
         udp_queued_bytes: the same of UDP, as the kernel accounts it: buffers, not payload.
         orphans: TCP sockets that no process has any more; not yet FIN_WAIT2, where most are mini-sockets.
         peers: whom most of them are connected to, by state, the most frequent first.
+        half_open: whether those in SYN_RECV are known.
     """
 
     tcp: Mapping[TcpState, int] | None
@@ -99,6 +100,7 @@ class SocketUse:
     udp_queued_bytes: int | None = None
     orphans: int | None = None
     peers: Mapping[TcpState, tuple[Peer, ...]] = field(default_factory=dict)
+    half_open: bool = True
 
     @property
     def total(self) -> int | None:

@@ -58,7 +58,9 @@ class Tcp(_Shape):
 
     established: Count = Field(description="Open connections.")
     syn_sent: Count = Field(description="Connecting.")
-    syn_recv: Count = Field(description="Being connected to.")
+    syn_recv: Count | None = Field(
+        None, description="Half open: being connected to. Absent where they were not listed; then they are in no sum."
+    )
     fin_wait1: Count = Field(alias="finWait1", description="Closed here, the peer has not acknowledged it.")
     fin_wait2: Count = Field(alias="finWait2", description="Closed here, the peer has not closed yet.")
     time_wait: Count = Field(description="Closed on both sides, waiting for stray packets. Has no descriptor.")
@@ -390,5 +392,5 @@ def total(sockets: Sockets | None) -> int | None:
     """Return all sockets, or `None` when any part is unknown."""
     if sockets is None or sockets.tcp is None or sockets.udp is None or sockets.unix is None or sockets.other is None:
         return None
-    tcp = sum(getattr(sockets.tcp, state) for state in Tcp.model_fields)
+    tcp = sum(getattr(sockets.tcp, state) or 0 for state in Tcp.model_fields)
     return int(tcp) + sockets.udp + sockets.unix + sockets.other

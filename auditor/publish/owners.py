@@ -65,8 +65,9 @@ def _kinds(kinds: Mapping[Kind, int]) -> shape.Kinds:
 
 def _sockets(sockets: SocketUse) -> shape.Sockets:
     tcp = sockets.tcp
+    known = [state for state in TcpState if state is not TcpState.SYN_RECV or sockets.half_open]
     return shape.Sockets(
-        tcp=None if tcp is None else shape.Tcp(**{state.name.lower(): tcp.get(state, 0) for state in TcpState}),
+        tcp=None if tcp is None else shape.Tcp(**{state.name.lower(): tcp.get(state, 0) for state in known}),
         udp=sockets.udp,
         unix=sockets.unix,
         other=sockets.other,

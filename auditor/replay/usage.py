@@ -115,7 +115,7 @@ def _owner(
         fds=held.fds,
         descriptions=held.open_descriptions,
         kinds={kind: getattr(held.kinds, kind.value) for kind in Kind} if held.kinds else None,
-        sockets=SocketUse({state: getattr(tcp, state.name.lower()) for state in TcpState}, None, None, None)
+        sockets=SocketUse({state: getattr(tcp, state.name.lower()) or 0 for state in TcpState}, None, None, None)
         if tcp
         else None,
         own_netns=isinstance(held, shape.Pod) and not held.host_network,

@@ -69,6 +69,7 @@ class Dumps:
                 conntrack=tracked[inode][0] if inode in tracked else None,
                 conntrack_max=tracked[inode][1] if inode in tracked else None,
                 dumped=dump.whole,
+                half_open=dump.half_open,
             )
 
 

@@ -45,6 +45,7 @@ class Dump:
         pools: of the whole node, in the namespaces where they may be found.
         range: its ephemeral ports.
         ports: what takes the most of them.
+        half_open: whether half-open connections are known: there is no listener, or they were listed, or listeners tell.
     """
 
     time_wait_max: Limit = None
@@ -59,6 +60,7 @@ class Dump:
     pools: Pools = field(default_factory=Pools)
     range: PortRange | None = None
     ports: tuple[PortUse, ...] = ()
+    half_open: bool = False
 
     @property
     def whole(self) -> bool:
@@ -116,7 +118,7 @@ def look(  # noqa: PLR0913 - what is known beforehand
     """Read what only a thread inside the namespace sees. Runs there.
 
     Sockets are not dumped where the counters show none, none but the listeners, or none but those that are `seen`.
-    (Half-open connections are in no counter; of a namespace that has nothing else they are not seen.)
+    Half-open connections are in no counter: where there are listeners, only a dump shows them.
     """
     sysctls = _sysctls(root, losses, "thread-self/" if with_pools else None)
     if sysctls.range and seen and seen.own_ports:
@@ -154,6 +156,7 @@ def look(  # noqa: PLR0913 - what is known beforehand
         pools=sysctls.pools,
         range=sysctls.range,
         ports=(*_tcp_ports(netns, counter, tcp, sysctls.range), *udp.ports),
+        half_open=listeners == [] or seen is not None or (tcp is not None and tcp.at is not None),
     )
 
 
@@ -172,7 +175,7 @@ def unentered(  # noqa: PLR0913, PLR0917 - what is known
 ) -> Dump:
     """Say of a namespace what is known without entering it."""
     used = _tcp_ports(netns, counter, tcp, range_)
-    return Dump(seen.time_wait_max, conntrack, None, tcp, Sockets(), [], range=range_, ports=used)
+    return Dump(seen.time_wait_max, conntrack, None, tcp, Sockets(), [], range=range_, ports=used, half_open=True)
 
 
 def recorded(root: ProcRoot, netns: int, counter: Sockstat | None, losses: Losses) -> Dump:

@@ -8,9 +8,11 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from truth.auditing import pod
 from truth.sources import own_descriptors, sweep
 from truth.starting import Start, workload
 
+from auditor.attribute import attribute
 from auditor.kernel.bpf.records import EVERY
 from auditor.kernel.root import ProcRoot
 from auditor.model import NodeSample, TcpState
@@ -61,6 +63,16 @@ def test_the_other_ends_of_connections_say_whether_they_are_estimates(start: Sta
     to_server = [peer for one in groups for peer in one.peers if peer.port == 1024]
     assert {peer.each for peer in to_server} == {EVERY if source == "bpf" else 1}
     assert sum(peer.count for peer in to_server) == pytest.approx(many, rel=0.5 if source == "bpf" else 0)
+
+
+def test_half_open_connections_are_counted_or_said_to_be_unknown(start: Start, uid: str, source: str) -> None:
+    start("half_open", uid, 300)
+    (row,) = (row for row in attribute(sweep(ProcRoot()), {}).owners if row.owner == pod(uid))
+    assert row.sockets is not None
+    assert row.sockets.tcp is not None
+    assert row.sockets.half_open == (source == "bpf"), "procfs spares a dump where the counters show but a listener"
+    counted = {TcpState.LISTEN: 1} | ({TcpState.SYN_RECV: 300} if source == "bpf" else {})
+    assert row.sockets.tcp == counted
 
 
 def test_the_reader_stays_at_home_and_pins_nothing(start: Start) -> None:

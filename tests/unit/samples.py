@@ -46,6 +46,7 @@ def netns(inode: int, **fields: Any) -> Netns:
         "conntrack": 0,
         "conntrack_max": 100,
         "dumped": True,
+        "half_open": True,
     }
     return Netns(inode, **(facts | fields))
 

@@ -156,6 +156,7 @@ static __always_inline void describe_listener(struct held *one, struct sock *sk)
 		queued_at = BPF_CORE_READ((struct mptcp_sock *)sk, first); // its connections wait at its first subflow
 	one->queue = BPF_CORE_READ(queued_at, sk_ack_backlog);
 	one->backlog = BPF_CORE_READ(queued_at, sk_max_ack_backlog);
+	one->requests = BPF_CORE_READ((struct inet_connection_sock *)queued_at, icsk_accept_queue.qlen.counter);
 	if (bpf_core_field_exists(sk->sk_drops))
 		one->drops = BPF_CORE_READ(queued_at, sk_drops.counter);
 	describe_address(one, sk);

@@ -242,6 +242,11 @@ struct inet_sock___pair { // Linux 6.3 to 6.7
 		u16 hi;
 	} KERNEL_TYPE local_port_range;
 } KERNEL_TYPE;
+struct inet_connection_sock {
+	struct {
+		atomic_t qlen;
+	} KERNEL_TYPE icsk_accept_queue;
+} KERNEL_TYPE;
 struct tcp_sock {
 	u32 rcv_nxt;
 	u32 copied_seq;

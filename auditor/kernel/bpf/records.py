@@ -204,6 +204,7 @@ class Held(NamedTuple):
         backlog: of a listener; of such a socket, bytes that are not acknowledged.
         drops: sk_drops of a listener or a UDP socket.
         queued: bytes in the queues of any other.
+        requests: of a listener, connections half open.
         address: local, of a listener or a UDP socket that has dropped; of any other TCP socket its peer's.
         peer_port: of a TCP socket that does not listen.
     """
@@ -227,7 +228,7 @@ class Held(NamedTuple):
     queued: u32
     port: u16
     peer_port: u16
-    reserved: u32
+    requests: u32
     address: Annotated[bytes, "u8", 16]
 
 

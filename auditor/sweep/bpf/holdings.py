@@ -139,7 +139,7 @@ class Holdings:
     def sockets(self) -> tuple[SocketGroup, ...]:
         """Count the distinct sockets that descriptors lead to."""
         several: dict[Key, tuple[int, int]] = {}
-        for key, number, queued in chain(self._strangers(), self._shared_sockets()):
+        for key, number, queued in chain(self._strangers(), self._shared_sockets(), self._half_open()):
             number_before, queued_before = several.get(key, (0, 0))
             several[key] = number_before + number, queued_before + queued
         return (*self._summed(), *(_group(key, *figures) for key, figures in several.items()))
@@ -191,6 +191,12 @@ class Holdings:
             for group, number in Counter(map(self._group_of.__getitem__, files)).items():
                 if self._holders[group]:
                     yield _key(0, sort, 0, self._holders[group]), number, 0
+
+    def _half_open(self) -> Iterator[tuple[Key, int, int]]:
+        """Count the connections half open at each listener: they are no sockets yet, and in no counter of their namespace."""
+        for one in self.listening:
+            if one.requests:
+                yield _key(one.netns, one.socket, TcpState.SYN_RECV, self.holders(one.file)), one.requests, 0
 
     def ends(self) -> Iterator[tuple[End, Holders, int]]:
         """Yield the other ends of connections that were begun here, with who holds them and how many.

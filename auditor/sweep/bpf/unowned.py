@@ -27,13 +27,13 @@ def seen(groups: Iterable[SocketGroup], table: Table, ranges: Iterable[OwnRange]
         own[one.netns].append((one.low, one.high))
     tcp: Counter[int] = Counter()
     udp: Counter[int] = Counter()
-    closed = TcpState.CLOSE
+    in_no_counter = {TcpState.CLOSE, TcpState.SYN_RECV}
     for group in groups:
         if group.netns is None:
             continue
         if group.protocol == "udp":
             udp[group.netns] += group.count
-        elif group.state is not closed:
+        elif group.state not in in_no_counter:
             tcp[group.netns] += group.count
     inodes = {row.netns for row in table.by_pid.values() if row.netns is not None}
     return {
@@ -94,6 +94,7 @@ def _of_dump(
         else:
             alone[state] += 1
             waiting[state] += queued
+    alone[TcpState.SYN_RECV] -= held.get((inode, TcpState.SYN_RECV), 0)  # listeners tell of theirs
     for state, number in (+alone).items():
         yield SocketGroup(inode, "tcp", STATES.get(state, TcpState.CLOSE), (), number, waiting[state])
     for state, number in others.items():

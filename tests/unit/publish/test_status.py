@@ -2,15 +2,15 @@ from dataclasses import replace
 
 import pytest
 from publish.audits import HOSTILE, NAMES, NODE, crowded, judged, quiet, status, troubled
-from samples import FACTS, POD_A, POD_B, cgroup, in_pod, process, sample
+from samples import FACTS, POD_A, POD_B, cgroup, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import LIMITS, Policy, assess
-from auditor.model import Gap, Listener, NodeFacts, NodeSample, OwnerKind, Peak
+from auditor.model import Gap, Listener, NodeFacts, NodeSample, OwnerKind, Peak, SocketGroup, TcpState
 from auditor.publish.cadence import essence
 from auditor.publish.convert import UNCAPPED, Caps, full_in, to_document
 from auditor.publish.fit import HARD_BYTES, RULE_BYTES, fit
-from auditor.publish.object import Status, plain
+from auditor.publish.object import Status, plain, total
 from auditor.remember import History
 
 JUDGED = {row.id for row in LIMITS} - {"snat-ports"}  # nobody has set those
@@ -312,3 +312,13 @@ def test_a_reading_that_cannot_be_is_unknown(facts: NodeFacts) -> None:
     assert written.verdict == "Unknown"
     (pids,) = (one for one in written.limits if one.name == "pids")
     assert (pids.used, pids.limit_state) == (None, "Unknown")
+
+
+def test_half_open_connections_that_were_not_listed_are_absent_and_in_no_sum() -> None:
+    rows = [process(10, in_pod(POD_A), netns=7), process(20, in_pod(POD_B), netns=8)]
+    listening = [SocketGroup(space, "tcp", TcpState.LISTEN, (pid,), 1) for space, pid in ((7, 10), (8, 20))]
+    one = status(judged(sample(rows, listening, netns=(netns(7, half_open=False), netns(8))))[0])
+    unlisted, listed = (next(row for row in one.pods if row.uid == uid) for uid in (POD_A, POD_B))
+    assert (total(unlisted.sockets), total(listed.sockets)) == (1, 1)
+    states = [row["sockets"]["tcp"] for uid in (POD_A, POD_B) for row in plain(one)["pods"] if row["uid"] == uid]
+    assert [found.get("synRecv") for found in states] == [None, 0]
