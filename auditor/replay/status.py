@@ -14,10 +14,20 @@ class Finding(BaseModel):
     rule: str
 
 
+class Gap(BaseModel):
+    """What was not seen when it was recorded."""
+
+    id: str = ""
+    detail: str = ""
+    count: int | None = None
+    limits: list[str] = Field(default_factory=list)
+
+
 class Coverage(BaseModel):
-    """How it was recorded."""
+    """How it was recorded, and what was not."""
 
     interval: float | None = Field(None, alias="effectiveInterval")
+    gaps: list[Gap] = Field(default_factory=list)
 
 
 class Status(BaseModel):

@@ -6,6 +6,7 @@ from auditor.evaluate import LIMITS, LimitRow
 from auditor.model import (
     UNLIMITED,
     ContainerUsage,
+    Gap,
     Kind,
     Limit,
     NodeFacts,
@@ -33,13 +34,16 @@ _NOBODY = NodeTotals(0, None, 0, 0, None, None, None, None)
 def usage_of(status: Status, now: float) -> NodeUsage:
     """Return what each owner held, as far as it was recorded."""
     rows = [row for row in status.limits if row.name == _OF_PROCESSES.id]
-    owners = []
+    owners, unknown = [], 0
     everyone: list[shape.Pod | shape.Other] = [*status.pods, *status.others]
     for held in everyone:
         owner, identity = _who(held)
         name = owner_name(owner, identity)
-        owners.append(_owner(held, owner, identity, next((row for row in rows if _is_of(row.scope, name)), None)))
-    return NodeUsage(now, NodeFacts(), _NOBODY, tuple(owners))
+        row = next((row for row in rows if _is_of(row.scope, name)), None)
+        one = _owner(held, owner, identity, row)
+        unknown += row is not None and one.worst is None
+        owners.append(one)
+    return NodeUsage(now, NodeFacts(), _NOBODY, tuple(owners), gaps=tuple(_gaps(status, unknown)))
 
 
 def readings_of(status: Status, usage: NodeUsage) -> Iterator[tuple[LimitRow, Reading]]:
@@ -55,6 +59,14 @@ def readings_of(status: Status, usage: NodeUsage) -> Iterator[tuple[LimitRow, Re
             continue
         subject = _subject(row, one.scope, owners)
         yield row, Reading(one.name, one.scope, one.scope, one.used, _maximum(one), subject, bool(one.estimate))
+
+
+def _gaps(status: Status, unknown: int) -> Iterator[Gap]:
+    """Yield what was not seen, as it was recorded, and the processes of which only the limit was."""
+    for one in status.coverage.gaps:
+        yield Gap(one.id, one.detail, one.count, frozenset(one.limits))
+    if unknown:  # no agent writes so, but other tools may
+        yield Gap("unknown-use", "recorded without their use", unknown, frozenset({_OF_PROCESSES.id}))
 
 
 def _who(held: shape.Pod | shape.Other) -> tuple[Owner, PodIdentity | None]:
@@ -96,15 +108,17 @@ def _owner(
     held: shape.Pod | shape.Other, owner: Owner, identity: PodIdentity | None, row: shape.LimitUse | None
 ) -> OwnerUsage:
     worst = held.worst_process
-    process = ProcessUse(
-        pid=worst.pid if worst else 0,
-        start=0,
-        command=worst.command if worst else "",
-        fds=_first(worst.fds if worst else None, row.used if row else None, held.fds) or 0,
-        soft_limit=_first(worst.soft_limit if worst else None, row.limit if row else None),
-        hard_limit=worst.hard_limit if worst else None,
-    )
-    known = worst is not None or row is not None or held.fds is not None
+    fds = worst.fds if worst else row.used if row else held.fds
+    process = None
+    if fds is not None:
+        process = ProcessUse(
+            pid=worst.pid if worst else 0,
+            start=0,
+            command=worst.command if worst else "",
+            fds=fds,
+            soft_limit=_first(worst.soft_limit if worst else None, row.limit if row else None),
+            hard_limit=worst.hard_limit if worst else None,
+        )
     container = worst.container if worst else None
     tcp = held.sockets.tcp if held.sockets else None
     return OwnerUsage(
@@ -119,8 +133,8 @@ def _owner(
         if tcp
         else None,
         own_netns=isinstance(held, shape.Pod) and not held.host_network,
-        worst=process if known else None,
-        containers=(ContainerUsage(container, container, held.fds, process),) if known else (),
+        worst=process,
+        containers=(ContainerUsage(container, container, held.fds, process),) if process else (),
     )
 
 

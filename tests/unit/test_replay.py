@@ -83,6 +83,31 @@ def test_who_it_was_is_said_outside_of_pods_too(tmp_path: Path) -> None:
     assert kinds["process-fds", "cron.service"] == "Unit"
 
 
+@pytest.mark.parametrize(
+    ("held", "row", "gaps", "events"),
+    [
+        ({}, {}, [], ["opened"]),
+        ({"fds": 9000}, {}, [], ["opened"]),  # what all of its processes hold is not what the fullest does
+        ({}, None, [{"id": "denied-fds", "limits": ["process-fds"]}], ["opened"]),
+        ({}, None, [{"id": "denied", "detail": "x", "count": 1, "limits": ["keys"]}], ["opened", "closed", "opened"]),
+        ({}, {"used": 0}, [], ["opened", "closed", "opened"]),
+    ],
+)
+def test_what_is_unknown_for_once_closes_nothing(
+    tmp_path: Path, held: dict[str, int], row: dict[str, int] | None, gaps: list[dict[str, Any]], events: list[str]
+) -> None:
+    worst = {"pid": 7, "command": "cron", "fds": 1000, "softLimit": 1024}
+    unit = {"kind": "Unit", "name": "cron.service"}
+    full = {"others": [unit | {"fds": 1000, "worstProcess": worst}]}
+    limits = [] if row is None else [{"name": "process-fds", "scope": "cron.service", "limit": 1024} | row]
+    blind = {"others": [unit | held], "limits": limits, "coverage": {"gaps": gaps}}
+    path = tmp_path / "rec.jsonl"
+    path.write_text("".join(audit(turn, 0, pods=[], **(blind if turn == 2 else full)) + "\n" for turn in range(4)))
+    done = replay(path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split("  ")[1] for line in done.stdout.splitlines()] == events
+
+
 @pytest.mark.parametrize("scope", ["node", "user 0", "user 1000 bytes", "host", "shop/cart app", "odd"])
 def test_every_limit_can_be_judged_from_a_recording(tmp_path: Path, scope: str) -> None:
     limits = [{"name": row.id, "scope": scope, "used": 99, "limit": 100} for row in LIMITS]
