@@ -63,8 +63,11 @@ def run(  # noqa: PLR0913 - what the command line says
             found, server = cluster.read(access)
             sources = [server]
         if prometheus:
-            found.raise_peaks(history.peaks(prometheus, days))
-            sources.append(f"{prometheus} ({days} days)")
+            answer, reporting = history.ask(prometheus, days), [one.name for one in found.reporting]
+            found.raise_peaks(answer.peaks)
+            found.notes += history.notes(answer, reporting)
+            if not answer.nodes.isdisjoint(reporting):
+                sources.append(f"{prometheus} ({days} days)")
     except FileError as error:
         raise ReportError(str(error)) from None
     report = build(

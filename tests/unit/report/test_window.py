@@ -1,6 +1,11 @@
-"""Several files: which status of a node counts, who is gone, and what older files still tell."""
+"""Several files: which status of a node counts, who is gone, and what older files and a Prometheus still tell."""
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from report.fleets import NOW, Json, limit, node, report, save, share, workload
@@ -122,3 +127,91 @@ def test_peaks_that_somebody_else_remembers_count_where_their_limit_is_known() -
         ]
     )
     assert [row.most for row in found.reporting[0].limits] == [112, 5]
+
+
+@contextmanager
+def answering(rows: list[Json], **more: object) -> Iterator[str]:
+    """Something that answers all questions as Prometheus does; its URL."""
+    body = json.dumps({"status": "success", "data": {"resultType": "vector", "result": rows}} | more).encode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def remembered(figure: str, **labels: str) -> Json:
+    return {"metric": {"limit": "pids", "scope": "node"} | labels, "value": [NOW, figure]}
+
+
+WITHOUT = (
+    "Prometheus has no peak of {}, so only those of the objects count: see that it scrapes the agents and keeps their "
+    "label node"
+)
+UNREAD = (
+    "{} rows of Prometheus lack a node, a limit, a scope or a figure and are left out: see how its scrape configuration "
+    "relabels those of the agents"
+)
+ELSEWHERE = "peaks that Prometheus has of nodes that do not report are in no figure: {}"
+WARNS = "Prometheus warns, and peaks may be too low until that is mended: "
+
+
+@pytest.mark.parametrize(
+    ("rows", "warnings", "peak", "notes"),
+    [
+        ([remembered("50", node="a"), remembered("9", exported_node="b", node="x")], [], 50, []),
+        ([], [], 10, [WITHOUT.format("any node that reports")]),
+        ([remembered("50")], [], 10, [WITHOUT.format("any node that reports"), UNREAD.format("1 of 1")]),
+        (
+            [remembered("50", node="10.0.0.1:9100")],
+            [],
+            10,
+            [WITHOUT.format("any node that reports"), ELSEWHERE.format("10.0.0.1:9100")],
+        ),
+        (
+            [remembered("50", node="b"), remembered("NaN", node="a"), remembered("99", node="old")],
+            [],
+            50,
+            [WITHOUT.format("a"), ELSEWHERE.format("old"), UNREAD.format("1 of 3")],
+        ),
+        (
+            [remembered("50", node="a"), remembered("50", node="b")],
+            ["store\x1b[31m\n10.0.0.9 " + "x" * 9000, "again", "again"],
+            50,
+            [f"{WARNS}store?[31m 10.0.0.9 {'x' * 277}…", f"{WARNS}again"],
+        ),
+        (
+            [remembered("50", node="a"), remembered("50", node="b")],
+            [*range(8)],
+            50,
+            [*(f"{WARNS}{number}" for number in range(5)), "3 more warnings of Prometheus"],
+        ),
+    ],
+)
+def test_what_prometheus_does_not_remember_is_noted(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    rows: list[Json],
+    warnings: list[object],
+    peak: int,
+    notes: list[str],
+) -> None:
+    path = save(tmp_path / "a.json", *(node(name, limit("pids", 10, 100)) for name in "ab"))
+    with answering(rows, warnings=warnings) as url:
+        found = report(capsys, "--from", path, "--prometheus", url)
+    assert found["nodes"]["notes"] == notes
+    assert found["pools"][0]["limits"][0]["peakPercent"] == peak
+    assert found["sources"] == ["a.json", *([f"{url} (30 days)"] if peak > 10 else [])]
