@@ -125,20 +125,33 @@ def _namespaces(nodes: Sequence[NodeRecord]) -> list[shape.Namespace]:
     """Add up what the nodes say of each namespace: pods by workload, descriptors of the pods that they list."""
     pods: Counter[str] = Counter()
     fds: Counter[str] = Counter()
+    pods_unknown: Counter[str] = Counter()
+    fds_unknown: Counter[str] = Counter()
     findings: Counter[str] = Counter()
     names: set[str] = set()
     for node in nodes:
         names.update(row.namespace for row in node.workloads)
         names.update(pod.namespace for pod in node.consumers)
         for workload in node.workloads:
-            if workload.pods is not None:
+            if workload.pods is None:
+                pods_unknown[workload.namespace] += 1
+            else:
                 pods[workload.namespace] += workload.pods
         for pod in node.consumers:
-            if pod.fds is not None:
+            if pod.fds is None:
+                fds_unknown[pod.namespace] += 1
+            else:
                 fds[pod.namespace] += pod.fds
         findings.update(one.subject.split("/")[0] for one in node.findings if "/" in one.subject)
     return [
-        shape.Namespace(name=name, pods=pods.get(name), fds=fds.get(name), findings=findings[name])
+        shape.Namespace(
+            name=name,
+            pods=pods.get(name),
+            pods_unknown_workloads=pods_unknown[name],
+            fds=fds.get(name),
+            fds_unknown_pods=fds_unknown[name],
+            findings=findings[name],
+        )
         for name in sorted(names - {""}, key=lambda name: (-fds[name], name))
     ]
 

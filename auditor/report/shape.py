@@ -171,11 +171,16 @@ class Consumer(_Shape):
 
 
 class Namespace(_Shape):
-    """What the pods of a namespace hold, as far as the nodes list them."""
+    """What the pods of a namespace hold, as far as the nodes list them.
+
+    `pods` and `fds` are of what is known; `pods_unknown_workloads` and `fds_unknown_pods` do not say.
+    """
 
     name: str
     pods: int | None = None
+    pods_unknown_workloads: int = 0
     fds: int | None = None
+    fds_unknown_pods: int = 0
     findings: int = 0
 
 

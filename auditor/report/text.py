@@ -75,7 +75,10 @@ def sections(report: shape.Report) -> Iterator[Section]:
     yield Section(
         "Namespaces",
         ("namespace", "pods", "fds of the pods listed", "findings"),
-        [(n.name, n.pods, n.fds, n.findings) for n in report.namespaces],
+        [
+            (n.name, _at_least(n.pods, n.pods_unknown_workloads), _at_least(n.fds, n.fds_unknown_pods), n.findings)
+            for n in report.namespaces
+        ],
     )
     yield Section(
         "Findings open longest",

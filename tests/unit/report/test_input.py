@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report.fleets import Json, limit, node, report, save, share
+from report.fleets import Json, limit, node, report, save, share, workload
 
 from auditor import cli
 
@@ -136,10 +136,27 @@ def test_pools_and_workloads_that_look_alike_are_two(tmp_path: Path, capsys: pyt
 
 
 def test_namespaces_say_what_is_known_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    one = node("a")
-    one["status"]["pods"] = [{"namespace": "shop", "name": "cart", "fds": 7}, {"namespace": "web", "name": "proxy"}]
-    found = report(capsys, "--from", save(tmp_path / "a", one))["namespaces"]
-    assert found == [{"name": "shop", "fds": 7, "findings": 0}, {"name": "web", "findings": 0}]
+    one = node("a", workloads=[workload("cart", (9, 9), 9, pods=3), workload("db", (9, 9), 9) | {"pods": None}])
+    pods = [("shop", "cart", 7), ("web", "proxy", None), ("shop", "db", None), ("all", "known", 5)]
+    one["status"]["pods"] = [{"namespace": namespace, "name": name, "fds": fds} for namespace, name, fds in pods]
+    path = save(tmp_path / "a", one)
+    assert report(capsys, "--from", path)["namespaces"] == [
+        {"name": "shop", "pods": 3, "podsUnknownWorkloads": 1, "fds": 7, "fdsUnknownPods": 1, "findings": 0},
+        {"name": "all", "podsUnknownWorkloads": 0, "fds": 5, "fdsUnknownPods": 0, "findings": 0},
+        {"name": "web", "podsUnknownWorkloads": 0, "fdsUnknownPods": 1, "findings": 0},
+    ]
+    for output, known, unknown in (
+        ("csv", "Namespaces,shop,at least 3,at least 7,0", "Namespaces,web,,,0"),
+        ("markdown", "| shop | at least 3 | at least 7 | 0 |", "| web | ? | ? | 0 |"),
+        (
+            "html",
+            ">shop</td><td class=word>at least 3</td><td class=word>at least 7</td>",
+            '>web</td><td class="figure',
+        ),
+    ):
+        assert cli.main(["report", "--from", path, "-o", output]) == 0
+        text = capsys.readouterr().out
+        assert (known in text, unknown in text) == (True, True), output
 
 
 def test_all_findings_and_namespaces_are_there_and_tables_say_how_many_more(
