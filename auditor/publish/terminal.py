@@ -102,7 +102,7 @@ def _limits(status: shape.Status, console: Console, *, all_rows: bool) -> None:
 def _is_worth_a_line(row: shape.LimitUse) -> bool:
     """Whether something of it is used, or it is unknown how much."""
     if row.limit_state == "Unlimited":
-        return bool(row.used)
+        return row.used != 0
     return row.percent != 0
 
 

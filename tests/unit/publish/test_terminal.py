@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from publish.audits import HOSTILE, crowded, judged, quiet, status, troubled
 from rich.console import Console
-from samples import POD_A, cgroup, in_pod, process, sample
+from samples import FACTS, POD_A, cgroup, in_pod, process, sample
 
-from auditor.model import Gap, Listener, NodeFacts
+from auditor.model import UNLIMITED, Gap, Listener, NodeFacts
 from auditor.publish.convert import UNCAPPED
 from auditor.publish.object import Status
 from auditor.publish.terminal import ROWS, render
@@ -142,6 +142,16 @@ def test_words_for_what_has_no_number() -> None:
     unlimited = first.model_copy(update={"limit": None, "limit_state": "Unlimited", "percent": None})
     assert "unlimited" in screen(SCREENS["quiet"].model_copy(update={"limits": [unlimited, *rest]}))
     assert "unknown" in screen(SCREENS["unknown"])
+
+
+@pytest.mark.parametrize(("used", "folded"), [(None, False), (0, True), (7, False)])
+def test_only_what_is_known_to_be_unused_is_said_to_be_below_one_percent(used: int | None, folded: bool) -> None:  # noqa: FBT001
+    facts = replace(FACTS, file_handles=used, file_max=UNLIMITED)
+    text = screen(status(judged(sample([process(1)], facts=facts))[0], UNCAPPED), terminal=False)
+    below = text.partition("below 1 %: ")[2].partition(" (--all)")[0]
+    assert ("file-handles" in below.split(", ")) is folded
+    row = ["file-handles", "node", "unknown" if used is None else str(used), "unlimited", "-"]
+    assert (row in [line.split() for line in text.splitlines()]) is not folded
 
 
 def test_a_pod_known_by_uid_only() -> None:
