@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from auditor.model.words import place
 from auditor.report.observation import LimitRecord, NodeRecord
 from auditor.report.settings import setting
 
@@ -153,17 +154,22 @@ def _raised(rows: Sequence[LimitRecord], peaks: Mapping[tuple[str, str], int]) -
     """Return the rows with these peaks, by limit and scope, where they are greater.
 
     An object names the worst scope of a limit only. So the peak of one that it does not name any more counts for those
-    that the same setting binds: what `user 1000` took once, `user 0` does not hide.
+    that the same setting binds: what `user 1000` took once, `user 0` does not hide. Where a limit is of connections to
+    one destination its peak is of the place that they go from, as the objects and metrics tell it.
     """
-    own = {(row.name, row.scope) for row in rows}
-    others: dict[tuple[str, str], int] = {}
+    own = {(row.name, place(row.scope)) for row in rows}
+    of_places: dict[tuple[str, str], int] = {}
     for (name, scope), peak in peaks.items():
+        of_places[name, place(scope)] = max(peak, of_places.get((name, place(scope)), 0))
+    others: dict[tuple[str, str], int] = {}
+    for (name, scope), peak in of_places.items():
         binding = setting(name, scope)
         if (name, scope) not in own and binding is not None:
             others[name, binding] = max(peak, others.get((name, binding), 0))
     raised = []
     for row in rows:
-        known = (row.most, peaks.get((row.name, row.scope)), others.get((row.name, setting(row.name, row.scope) or "")))
+        key = row.name, place(row.scope)
+        known = (row.most, of_places.get(key), others.get((row.name, setting(*key) or "")))
         raised.append(row._replace(peak=max((peak for peak in known if peak is not None), default=None)))
     return raised
 

@@ -10,6 +10,7 @@ from threading import Thread
 import pytest
 from report.fleets import NOW, Json, limit, node, report, save, share, workload
 
+from auditor.model.words import TOWARDS
 from auditor.report.observation import record
 from auditor.report.window import window
 
@@ -116,17 +117,22 @@ def test_peaks_of_workloads_on_nodes_that_are_gone_count(tmp_path: Path, capsys:
 
 
 def test_peaks_that_somebody_else_remembers_count_where_their_limit_is_known() -> None:
-    rows = [limit("inotify-instances", 50, 128, "user 0", peak=60), limit("ephemeral-ports", 5, 100, "shop/cart")]
+    rows = [
+        limit("inotify-instances", 50, 128, "user 0", peak=60),
+        limit("ephemeral-ports", 5, 100, "shop/cart"),
+        limit("snat-ports", 5, 100, f"node{TOWARDS}10.0.0.1:443"),
+    ]
     found = window([[record(node("a", *rows))]])
     found.raise_peaks(
         [
             (("a", "inotify-instances", "user 1000"), 112),
             (("a", "inotify-instances", "user 0"), 70),
             (("a", "ephemeral-ports", "shop/other"), 90),
+            (("a", "snat-ports", "node"), 91),
             (("b", "inotify-instances", "user 0"), 128),
         ]
     )
-    assert [row.most for row in found.reporting[0].limits] == [112, 5]
+    assert [row.most for row in found.reporting[0].limits] == [112, 5, 91]
 
 
 @contextmanager
