@@ -64,7 +64,9 @@ class Tcp(_Shape):
     fin_wait1: Count = Field(alias="finWait1", description="Closed here, the peer has not acknowledged it.")
     fin_wait2: Count = Field(alias="finWait2", description="Closed here, the peer has not closed yet.")
     time_wait: Count = Field(description="Closed on both sides, waiting for stray packets. Has no descriptor.")
-    close: Count = Field(description="Not connected.")
+    close: Count = Field(
+        description="Not connected. By procfs also those in a network namespace that no process is in."
+    )
     close_wait: Count = Field(description="Closed by the peer, not by the application.")
     last_ack: Count = Field(description="Closed on both sides, the last acknowledgement is missing.")
     listen: Count = Field(description="Listening.")

@@ -125,8 +125,16 @@ def sweep(
             *gap,
             *_shared_tables(refused),
             *(egress.gaps(network, through_descriptors=False) if snat_ports else ()),
+            _OF_PROCFS,
         ),
     )
+
+
+_OF_PROCFS = Gap(
+    "procfs",
+    "by procfs the tables that single threads have of their own do not show, and TCP sockets in a network namespace that no "
+    "process is in count as closed: BPF sees both",
+)
 
 
 def _rows(root: ProcRoot, losses: Losses) -> list[Row]:

@@ -78,7 +78,7 @@ def test_a_whole_tree(tree: Path) -> None:
         CgroupTasks(f"/{POD_CGROUP}", 40, 50),
     )
     assert sample.shared is None
-    assert {"netns-sockets", "socket-protocols", "open-descriptions"} == set(gaps(sample))
+    assert {"netns-sockets", "socket-protocols", "open-descriptions", "procfs"} == set(gaps(sample))
 
 
 def test_sockets_whose_protocol_no_kernel_tells_are_not_called_anything(tree: Path) -> None:
