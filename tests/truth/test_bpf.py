@@ -2,6 +2,7 @@
 
 import os
 import resource
+import select
 import socket
 import subprocess
 import sys
@@ -223,12 +224,14 @@ def test_what_a_pass_that_failed_left_in_the_maps_is_thrown_away(
         ("stale", "the programs were compiled of another version's source: install again"),
         ("libbpf", "libbpf.so.1-missing is not installed"),
         ("full", "3 sockets found no room in its maps"),
+        ("crowd", "users of inotify or epoll found no room in its maps"),
         ("blind", "it shows 0 of this process's "),
     ],
 )
 def test_every_fault_is_one_reason_and_procfs_takes_over(
     fault: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    mine = select.epoll()
     stale = tmp_path / "stale.o"
     stale.write_bytes(b"\x7fELF")
 
@@ -242,6 +245,9 @@ def test_every_fault_is_one_reason_and_procfs_takes_over(
                 return Programs(path=str(stale))
             case "libbpf":
                 monkeypatch.setattr(libbpf, "_LIBRARY", "libbpf.so.1-missing")
+                return Programs()
+            case "crowd":
+                monkeypatch.setattr(records, "USERS_MAX", 1)
                 return Programs()
         loaded = Programs()
         complete = loaded.descriptors
@@ -271,6 +277,7 @@ def test_every_fault_is_one_reason_and_procfs_takes_over(
     assert source.sweep().source == "bpf", "tried again later"
     assert source.trouble is None
     source.close()
+    mine.close()
 
 
 SPENT = """

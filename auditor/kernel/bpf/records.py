@@ -33,6 +33,9 @@ SEVERAL_MAX = 32
 TABLES_MAX = 65_536
 """Descriptor tables that are told apart; the connections of more are counted once for each task that shows them."""
 
+USERS_MAX = 16_384
+"""Budgets of inotify, and users of epoll, that find room."""
+
 CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} | {
     "KINDS": len(KINDS),
     "TCP_STATES": TCP_STATES,
@@ -51,6 +54,7 @@ CONSTANTS = {f"KIND_{kind.name}": number for number, kind in enumerate(KINDS)} |
     "EVERY": EVERY,
     "PORTS_MAX": PORTS_MAX,
     "TABLES_MAX": TABLES_MAX,
+    "USERS_MAX": USERS_MAX,
     "SEVERAL_MAX": SEVERAL_MAX,
     "SUMS": 1,
     "HELD": 2,

@@ -178,3 +178,5 @@ def _prove(table: Table, seen: Descriptors, expected: int) -> None:
     lost = sum(one.lost for one in seen.sums.values())
     if lost:
         raise UnprovenError(f"{lost} sockets found no room in its maps")
+    if max(len(seen.budgets), len(seen.epoll_watches)) >= records.USERS_MAX:
+        raise UnprovenError("users of inotify or epoll found no room in its maps")
