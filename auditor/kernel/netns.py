@@ -101,7 +101,10 @@ def _enter(inode: int, paths: Iterable[str]) -> None:
         except PermissionError:
             error = Denied(path)
             continue
-        except OSError:
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        except OSError as failed:  # such as a spent budget of descriptors
+            error = Malformed(f"{path}: {os.strerror(failed.errno or errno.EIO)}")
             continue
         if fd is None:  # the pid was reused, the process moved on, or something else was mounted there since
             continue

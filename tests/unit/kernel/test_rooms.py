@@ -1,5 +1,6 @@
 """The rooms of a sweep one by one, where a live kernel cannot be made to show the case."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -370,6 +371,17 @@ def test_what_could_not_be_dumped_blinds_only_the_limits_that_it_bears_on(
 def test_a_namespace_that_everyone_left_is_gone() -> None:
     visits, _ = netns.visit([(1, ["/proc/self/ns/net", "/nowhere"])], lambda inode: inode, own=None)
     assert isinstance(visits[0].error, Gone), "the path leads to another namespace by now"
+
+
+def test_a_namespace_whose_door_cannot_be_opened_for_want_of_descriptors_is_not_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def spent(*_: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(netns, "_open", spent)
+    visits, _ = netns.visit([(1, ["/proc/self/ns/net"])], lambda inode: inode, own=None)
+    assert isinstance(visits[0].error, Malformed)
 
 
 def test_a_namespace_that_may_not_be_entered_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
