@@ -165,9 +165,15 @@ def test_an_outage_loses_no_event_and_repeats_none(api: FakeApi, node: Node) -> 
     assert rules(api) == ["ProcessFDsHigh"]
     assert len(sent(api)) == 1
     # The event was taken, but its answer was lost: the repeat is a conflict, not a second event.
-    api.faults = [Fault("POST", EVENTS, 0)]
+    api.faults = [Fault("POST", EVENTS, 0, late=True)]
+    api.carried_out.clear()
     node.turn(fds=3)
     node.turn(fds=3)
+    (taken, first), (again, second) = [one for one in api.carried_out if one[0].method == "POST"]
+    assert (first, second) == (201, 409)
+    assert taken.body["metadata"]["name"] == again.body["metadata"]["name"]
+    assert len(api.asked("POST", EVENTS)) == 3, "the opening's, and these two"
+    assert counted(node)["events ok"] == 2
     assert [one["type"] for one in sent(api)] == ["Warning", "Normal"]
 
 

@@ -32,6 +32,7 @@ class Fault:
     Attributes:
         status: HTTP status of the answer; 0 resets the connection, -1 never answers.
         body: a Status document or raw bytes.
+        late: the request is carried out before it happens: what is lost is the answer alone.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Fault:
     status: int
     body: bytes | Json = b""
     headers: dict[str, str] = field(default_factory=dict)
+    late: bool = False
 
 
 def refusal(code: int, reason: str, name: str = "", message: str = "") -> Json:
@@ -56,6 +58,7 @@ class FakeApi:
 
     Attributes:
         objects: by path.
+        carried_out: each request that no fault kept from it, watches aside, and the status it came to.
         watches: what each next watch sends, line by line; `None` in it stays silent until the server ends.
         pods: what a list of pods returns.
         collections: what lists at other paths return, page by page.
@@ -64,6 +67,7 @@ class FakeApi:
     def __init__(self) -> None:
         self.objects: dict[str, Json] = {}
         self.requests: list[Request] = []
+        self.carried_out: list[tuple[Request, int]] = []
         self.faults: list[Fault] = []
         self.watches: list[list[Json | bytes | None]] = []
         self.pods: list[Json] = []
@@ -133,9 +137,12 @@ class FakeApi:
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         request = Request(handler.command, url.path, query, body, token, handler.headers.get("Impersonate-User") or "")
         self.requests.append(request)
-        for fault in self.faults:
+        faults = self.faults  # a test may put others in their place meanwhile
+        for fault in faults:
             if fault.method == request.method and request.path.endswith(fault.ends):
-                self.faults.remove(fault)
+                faults.remove(fault)
+                if fault.late:
+                    self._answer(request)
                 _break(handler, fault, self.ended)
                 return
         if self.token is not None and token != self.token:
@@ -161,6 +168,11 @@ class FakeApi:
             handler.wfile.flush()
 
     def _answer(self, request: Request) -> tuple[int, Json | bytes]:
+        status, body = self._carry_out(request)
+        self.carried_out.append((request, status))
+        return status, body
+
+    def _carry_out(self, request: Request) -> tuple[int, Json | bytes]:
         path = request.path
         if path.startswith("/apis/sockaudit.io/") and not self.installed:
             return 404, b"404 page not found"
