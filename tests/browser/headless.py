@@ -21,7 +21,7 @@ document.body.append(note);
 
 
 def chromium(*arguments: str) -> str:
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         command += ["--hide-scrollbars", f"--user-data-dir={home}", *arguments]
         done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=_WAIT_SECONDS)

@@ -70,6 +70,7 @@ def test_odd_names_run_nothing_and_nothing_is_fetched(tmp_path: Path) -> None:
     assert "default-src 'none'" in text
 
 
+@pytest.mark.timeout(900)
 def test_five_thousand_nodes_stay_under_two_megabytes(tmp_path: Path) -> None:
     path = example.page(tmp_path, fleet(5_000))
     assert path.stat().st_size < 2_000_000

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from kube.fake_api import FakeApi
 
 from auditor.kube.client import Client, connect
@@ -15,6 +16,9 @@ NODE = {
         "allocatable": {"pods": "110"},
     },
 }
+
+# The profile outside CI: a busy machine makes an example slow, not wrong. The one under CI has no deadline either.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def port() -> Iterator[int]:
 
 
 def healthy(port: int) -> bool:
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=60) as reply:
         return reply.status == 200  # type: ignore[no-any-return]
 
 
@@ -40,21 +40,24 @@ def test_many_slow_clients_take_few_threads_and_no_probe_waits_for_them(port: in
 
 def test_a_client_that_sends_a_byte_now_and_then_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(endpoint, "REQUEST_SECONDS", 0.5)
-    began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port)) as one, pytest.raises(OSError, match=r"reset|pipe"):  # noqa: PT012
-        while time.monotonic() - began < 20:
+        for _ in range(100):  # ten seconds, and as much more as the machine is slower
             one.sendall(b"G")
             time.sleep(0.1)
-    assert time.monotonic() - began < 10
     assert healthy(port)
 
 
 def test_a_client_that_goes_away_is_not_told_on_stderr(port: int, capfd: pytest.CaptureFixture[str]) -> None:
+    before = set(threading.enumerate())
     one = socket.create_connection(("127.0.0.1", port))
     one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     one.sendall(b"GET /metrics HTTP/1.0\r\n")
     one.close()
     assert healthy(port)
+    deadline = time.monotonic() + 60
+    while set(threading.enumerate()) - before:  # what it has to tell it tells before it ends
+        assert time.monotonic() < deadline, "an answer does not end"
+        time.sleep(0.01)
     assert capfd.readouterr().err == ""
 
 
