@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -111,8 +112,9 @@ def command(*words: str) -> Figure:
     """Any command, run once warm."""
     for _ in range(2):
         before = _children()
-        subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+        done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
         spent = _children() - before
+        _check(words[0], done)
     return Figure(spent)
 
 
@@ -121,16 +123,20 @@ def ss_everywhere(pids: list[int]) -> Figure:
     return Figure(sum(command("nsenter", "--target", str(pid), "--net", "ss", "-tanp").milliseconds for pid in pids))
 
 
-def exporter(words: list[str], port: int) -> Figure:
-    """A daemon that looks when it is scraped."""
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+def exporter(*words: str) -> Figure:
+    """A daemon that looks when it is scraped. Its last word is the option of an address, which is added."""
+    port = _free_port()
+    command = [*words, f"127.0.0.1:{port}"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _scrape(port, patience=20)
+            _scrape(port, process, patience=240)
             of = psutil.Process(process.pid)
             before = sum(of.cpu_times()[:2])
             for _ in range(5):
-                _scrape(port)
+                _scrape(port, process)
             spent = (sum(of.cpu_times()[:2]) - before) / 5 * 1e3
+            if process.poll() is not None:
+                sys.exit(f"bench: {words[0]} ended: another may have taken its port")
             return Figure(spent, of.memory_info().rss / 2**20)
         finally:
             process.kill()
@@ -143,9 +149,7 @@ def peers(pids: list[int]) -> dict[str, Callable[[], Figure]]:
         f"`ss -tanp` in {len(pids)} network namespaces": lambda: ss_everywhere(pids),
         "`lsof -n -P`": lambda: command("lsof", "-n", "-P"),
         "psutil: num_fds and net_connections of each process": lambda: command(sys.executable, "-c", PSUTIL),
-        "node_exporter, a scrape": lambda: exporter(
-            ["prometheus-node-exporter", "--web.listen-address=127.0.0.1:19100"], 19100
-        ),
+        "node_exporter, a scrape": lambda: exporter("prometheus-node-exporter", "--web.listen-address"),
         "process-exporter, a scrape": _process_exporter,
     }
     tools = {
@@ -164,11 +168,15 @@ def _process_exporter() -> Figure:
     with tempfile.NamedTemporaryFile("w", suffix=".yml") as settings:
         settings.write('process_names:\n  - name: "{{.Comm}}"\n    cmdline: [".+"]\n')
         settings.flush()
-        words = ["prometheus-process-exporter", "-config.path", settings.name, "-web.listen-address", "127.0.0.1:19256"]
-        return exporter(words, 19256)
+        return exporter("prometheus-process-exporter", "-config.path", settings.name, "-web.listen-address")
 
 
-def _scrape(port: int, patience: float = 0.0) -> None:
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as one:
+        return int(one.getsockname()[1])
+
+
+def _scrape(port: int, process: subprocess.Popen[bytes], patience: float = 0.0) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -176,7 +184,7 @@ def _scrape(port: int, patience: float = 0.0) -> None:
                 reply.read()
                 return
         except OSError:
-            if time.monotonic() > deadline:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
@@ -189,6 +197,10 @@ def _children() -> float:
 def _said(words: list[Any]) -> list[str]:
     environment = os.environ | {"PYTHONPATH": f"{PROJECT / 'tests'}:{PROJECT}"}
     done = subprocess.run([str(word) for word in words], capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        sys.exit(f"bench: {words[0]} failed: {done.stderr[-2000:]}")
+    _check(words[0], done)
     return done.stdout.splitlines()
+
+
+def _check(name: object, done: subprocess.CompletedProcess[str]) -> None:
+    if done.returncode:
+        sys.exit(f"bench: {name} failed: {done.stderr[-2000:]}")

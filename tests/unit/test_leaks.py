@@ -2,12 +2,24 @@
 
 from collections.abc import Iterator
 
-from samples import CONTAINER, POD_A, in_pod, process, sample
+from samples import CONTAINER, HOST_NETNS, POD_A, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess, changes, readings
 from auditor.evaluate.causes import Causes
-from auditor.model import Assessment, Change, Finding, Kind, Peer, PodIdentity, Severity, SocketGroup, TcpState
+from auditor.model import (
+    Assessment,
+    Change,
+    Finding,
+    Gap,
+    Kind,
+    NodeSample,
+    Peer,
+    PodIdentity,
+    Severity,
+    SocketGroup,
+    TcpState,
+)
 from auditor.remember import Composition, History
 
 NAMES = {POD_A: PodIdentity("shop", "cart-0", POD_A, containers={CONTAINER: "app"}, addresses=("10.0.0.9",))}
@@ -27,9 +39,11 @@ class Node:
         peers = (Peer("10.0.0.9", 5432, close_wait - 1), Peer("10.0.0.8", None, 1))
         closing = SocketGroup(NETNS, "tcp", TcpState.CLOSE_WAIT, (9,), close_wait, peers=peers)
         sockets = [closing] if close_wait else []
-        usage = attribute(sample([process(1), held], sockets), NAMES)
+        return self.judge(sample([process(1), held], sockets))
+
+    def judge(self, seen: NodeSample) -> Assessment:
         self.now += 30
-        assessment, self.history = assess(usage, self.history, Policy(), self.now)
+        assessment, self.history = assess(attribute(seen, NAMES), self.history, Policy(), self.now)
         return assessment
 
     def leak(self, sweeps: int, start: float, per_sweep: float, **fields: int) -> Iterator[Assessment]:
@@ -80,6 +94,20 @@ def test_what_leaked_and_is_given_back_is_closed_at_once() -> None:
 def test_a_level_is_no_leak_and_an_unknown_figure_closes_nothing() -> None:
     node = Node()
     assert all(of("FDLeak", one) is None for one in node.leak(400, 3000, 0))
+    node = Node()
+    for turn in range(400):
+        last = node.sweep(500 + 2 * turn, close_wait=20 + turn)
+    leak, closing = of("FDLeak", last), of("CloseWaitLeak", last)
+    assert leak is not None
+    assert closing is not None
+    denied = Gap("denied-fds", "not allowed", 1, frozenset({"process-fds"}))
+    uncounted = process(9, in_pod(POD_A), fds=None, soft_limit=4096, netns=NETNS)
+    assert of("FDLeak", node.judge(sample([process(1), uncounted], gaps=(denied,)))) == leak
+    counted = process(9, in_pod(POD_A), fds=1300, soft_limit=4096, netns=NETNS)
+    unlisted = (netns(HOST_NETNS), netns(NETNS, dumped=False))
+    assert of("CloseWaitLeak", node.judge(sample([process(1), counted], netns=unlisted))) == closing
+    after = node.sweep(100)
+    assert (of("FDLeak", after), of("CloseWaitLeak", after)) == (None, None)
 
 
 def test_a_restored_finding_waits_until_growth_could_be_seen_again() -> None:
