@@ -14,6 +14,12 @@ from auditor.sweep import SweepError, sweep
 __all__ = ["CaptureError", "Captured", "capture"]
 
 _LEFT_OUT = "command lines, environments, file names, sockets by state (no file shows them)"
+_UNSEEN = {
+    "pid-namespace": "processes outside this PID namespace",
+    "pid-max": "kernel.pid_max of the machine",
+    "hidden-processes": "processes that do not show",
+}
+"""By id of a gap, what the copy lacks with it."""
 
 
 class CaptureError(CommandError):
@@ -58,6 +64,8 @@ def capture(procfs: str, folder: str) -> Captured:
     left_out = _LEFT_OUT
     if sample.denied:
         left_out += f", what was refused of {_many(sample.denied)}{'' if os.geteuid() == 0 else ' (root sees all)'}"
+    gaps = {gap.id for gap in sample.gaps}
+    left_out += "".join(f", {what}" for gap, what in _UNSEEN.items() if gap in gaps)
     if not at_home:
         left_out += ", sysctls of the host's network namespace (sys/net is this process's own)"
     return Captured(

@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from auditor.kernel.errors import Absent, Gone, KernelError, Malformed
 from auditor.kernel.procfs import fd, fdinfo, maps, mountinfo, stat, status
-from auditor.kernel.root import ProcDirectory, ProcRoot
+from auditor.kernel.root import PID_NAMESPACE, ProcDirectory, ProcRoot
 
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -63,6 +63,11 @@ class Recording(ProcRoot):
         return False
 
     @cached_property
+    def nested(self) -> bool:
+        """Whether the tree is, and so the copy."""
+        return ProcRoot(self.path).nested
+
+    @cached_property
     def sizes(self) -> bool:
         """Whether the tree tells the size of a table of descriptors that may not be listed."""
         return fd.size_is_count(ProcRoot(self.path))
@@ -70,6 +75,14 @@ class Recording(ProcRoot):
     def top(self) -> ProcDirectory:
         """Open the tree itself."""
         return _Copying(self, "", mortal=False)
+
+    def pids(self) -> list[int]:
+        """List the processes, and save that they are there: one that does not open is missed in the copy as well."""
+        pids = super().pids()
+        with suppress(Absent):
+            for pid in pids:
+                self.make(str(pid))
+        return pids
 
     def process(self, pid: int) -> ProcDirectory:
         """Pin one process. A pid that was given to another since it was first read is `Gone`."""
@@ -97,22 +110,27 @@ class Recording(ProcRoot):
         self._gone.add(process)
 
     def finish(self, netns_of: Mapping[int, int | None]) -> int:
-        """Remove the processes that ended meanwhile, and return how many stay.
+        """Remove the processes that ended meanwhile, say of what namespace the others are, and return how many were read.
 
         Args:
             netns_of: by pid of those the sweep has found, their network namespace, which it may know in spite of a
                 refused link.
         """
         saved = {name for name in os.listdir(self.folder) if name.isdigit()}
-        ended = {name for name in saved if name in self._gone or int(name) not in netns_of}
-        for name in ended:
-            shutil.rmtree(f"{self.folder}/{name}", ignore_errors=True)
-        for name in saved - ended:
+        read = {name for name in saved - self._gone if int(name) in netns_of}
+        for name in saved - read:
+            named = os.path.exists(f"{self.folder}/{name}/stat")
+            if name in self._gone or (self.mounted and named):  # else it could not be read, nor can the copy be
+                shutil.rmtree(f"{self.folder}/{name}", ignore_errors=True)
+        for name in read:
             netns = netns_of[int(name)]
             if netns is not None and not os.path.lexists(f"{self.folder}/{name}/ns/net"):
                 with suppress(Absent):
                     self.save_link(f"{name}/ns/net", f"net:[{netns}]")
-        return len(saved - ended)
+        if self.nested:
+            with suppress(KernelError), self.top() as top:
+                top.link(PID_NAMESPACE)
+        return len(read)
 
     def save(self, name: str, data: bytes) -> None:
         """Write a file. Raises `Absent` where that fails, `Malformed` for a name that leads out of the folder."""

@@ -11,10 +11,11 @@ from functools import cached_property
 from types import TracebackType
 from typing import NoReturn, Self
 
-from auditor.kernel.errors import Absent, Denied, Gone, Malformed
+from auditor.kernel.errors import Absent, Denied, Gone, KernelError, Malformed
 
 PROC_SUPER_MAGIC = 0x9FA0
 PROC_PID_INIT_INO = 0xEFFFFFFC
+PID_NAMESPACE = "self/ns/pid"
 MAXIMUM_PID = 0x7FFFFFFF
 MAXIMUM_BYTES = 4 << 20
 """No kernel file that is read here comes near this size; a recorded tree may hold anything."""
@@ -186,10 +187,16 @@ class ProcRoot:
 
     @cached_property
     def nested(self) -> bool:
-        """Whether it shows the processes of one PID namespace only, not the initial one's (and so all)."""
+        """Whether it shows the processes of one PID namespace only, not the initial one's (and so all).
+
+        A recorded tree has the link where that was so.
+        """
+        if self.mounted and not self.own_pids:
+            return False
         try:
-            return self.own_pids and os.stat(f"{self.path}/self/ns/pid").st_ino != PROC_PID_INIT_INO
-        except OSError:
+            with self.top() as top:
+                return top.link(PID_NAMESPACE) != f"pid:[{PROC_PID_INIT_INO}]"
+        except KernelError:
             return False
 
     def top(self) -> ProcDirectory:

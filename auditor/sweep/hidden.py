@@ -19,8 +19,9 @@ def gaps(root: ProcRoot, rows: Iterable[Row]) -> list[Gap]:
     if root.nested:
         detail = "processes outside this PID namespace do not show: hostPID, or docker run --pid=host, shows them"
         found.append(Gap("pid-namespace", detail, limits=frozenset() if _is_a_node(rows) else _UNKNOWABLE))
-    if root.live and all(row.pid != 1 for row in rows):
-        detail = f"{root.path} shows some processes only (mounted with hidepid): root with CAP_SYS_PTRACE sees all"
+    if all(row.pid != 1 for row in rows):
+        why = "mounted with hidepid" if root.mounted else "recorded without process 1"
+        detail = f"{root.path} shows some processes only ({why}): root with CAP_SYS_PTRACE sees all"
         found.append(Gap("hidden-processes", detail, limits=_UNKNOWABLE))
     return found
 

@@ -28,7 +28,7 @@ def take(root: ProcRoot, losses: Losses) -> tuple[NodeFacts, str | None]:
 
 def _shows_pid_max(root: ProcRoot, release: str | None) -> bool:
     """Whether the file answers for the machine: by any mount it shows the maximum of the reader's own PID namespace."""
-    if not root.live or in_initial_pid_namespace():
+    if in_initial_pid_namespace() if root.mounted else not root.nested:
         return True
     found = re.match(r"(\d+)\.(\d+)", release or "")
     return found is not None and tuple(map(int, found.groups())) < _OF_EACH_NAMESPACE

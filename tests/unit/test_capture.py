@@ -1,6 +1,7 @@
 """`sockaudit capture`: what it saves replays as it was, and holds nothing that is a user's own text."""
 
 import contextlib
+import json
 import os
 import re
 import resource
@@ -11,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -168,6 +170,7 @@ def test_a_recorded_tree_is_recorded_whole(tmp_path: Path) -> None:
     folder = recorded.process(source, 50, state="Z", threads=3, netns=None)
     (folder / "task" / "51" / "fd").mkdir(parents=True)
     (folder / "task" / "51" / "ns").mkdir()
+    (source / "60").mkdir()
     os.symlink("net:[4026539999]", folder / "task" / "51" / "ns" / "net")
     os.symlink("/etc/passwd", folder / "task" / "51" / "fd" / "0")
     pod = recorded.CGROUP.format(id="f" * 64).strip().removeprefix("0::/")
@@ -237,6 +240,63 @@ def test_descriptors_that_may_be_listed_but_not_read_are_not_saved_as_none(holde
     assert run("capture", tmp_path / "tree", wrapped=kept).returncode == 0
     row = next(row for row in sweep(ProcRoot(str(tmp_path / "tree"))).processes if row.pid == holder)
     assert (row.fds, row.kinds) == (len(os.listdir(f"/proc/{holder}/fd")), None)
+
+
+NESTED = ["unshare", "--pid", "--fork", "--mount-proc"]
+UNTRACED = "setpriv --regid=12345 --clear-groups --bounding-set=-sys_ptrace --inh-caps=-all --"
+
+
+def hiding(hidepid: int) -> list[str]:
+    script = f'mount -t proc -o hidepid={hidepid} proc /proc && exec {UNTRACED} "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, "sh"]
+
+
+def audited(*arguments: object, wrapped: Sequence[str] = ()) -> dict[str, Any]:
+    done = run("scan", *arguments, "-o", "json", wrapped=wrapped)
+    assert (done.returncode, done.stderr) == (0, "")
+    status: dict[str, Any] = json.loads(done.stdout)["status"]
+    return status
+
+
+def gaps(status: dict[str, Any]) -> dict[str, str]:
+    return {gap["id"]: gap["detail"] for gap in status["coverage"]["gaps"]}
+
+
+def unjudged(status: dict[str, Any]) -> set[str]:
+    return {limit for gap in status["coverage"]["gaps"] for limit in gap["limits"]}
+
+
+def known(status: dict[str, Any]) -> set[str]:
+    return {limit["name"] for limit in status["limits"] if limit.get("percent") is not None}
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "gap", "says"),
+    [
+        (NESTED, "pid-namespace", ", processes outside this PID namespace"),
+        (hiding(1), "denied-processes", ", what was refused of "),
+        (hiding(2), "hidden-processes", ", processes that do not show"),
+    ],
+    ids=["nested", "hidepid=1", "hidepid=2"],
+)
+def test_what_the_machine_hides_the_copy_does_not_judge(
+    wrapped: list[str], gap: str, says: str, tmp_path: Path
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to hide processes")
+    live = audited("--source", "procfs", wrapped=wrapped)
+    done = run("capture", tmp_path / "tree", wrapped=wrapped)
+    assert gap in gaps(live)
+    assert says in done.stdout
+    assert re.match(r"saved [1-3] process(es)? in ", done.stdout), "those that were read"
+    capture(str(tmp_path / "tree"), str(tmp_path / "again"))
+    for copy in ("tree", "again"):
+        replayed = audited("--procfs", tmp_path / copy)
+        assert unjudged(live) <= unjudged(replayed)
+        assert known(replayed) <= known(live)
+        for hidden in ("pid-namespace", "pid-max", "hidden-processes"):
+            assert (hidden in gaps(replayed)) == (hidden in gaps(live))
+        assert ("stat" in gaps(replayed).get("absent-files", "")) == ("denied-processes" in gaps(live))
 
 
 @pytest.mark.parametrize(
@@ -312,7 +372,7 @@ def test_a_reduced_link_has_the_same_kind_and_none_of_the_text(target: str, mode
     reduced = fd.reduce(target, lambda: mode)
     assert kind_of(reduced) is kind_of(target, mode if target.startswith("/dev/") else None)
     allowed = {*fd.STAND_INS.values(), "anon_inode:[other]", *fd.PTY_LINKS}
-    assert reduced in allowed or re.fullmatch(r"(socket|pipe|net):\[[0-9]{1,20}\]", reduced)
+    assert reduced in allowed or re.fullmatch(r"(socket|pipe|net|pid):\[[0-9]{1,20}\]", reduced)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ _MAXIMUM_INODE_DIGITS = 19
 _MAXIMUM_FD_DIGITS = 9
 _TERMINALS = ("/dev/pts/", "/dev/tty", "/dev/console", "/dev/ptmx")
 _PLAIN_BELOW_DEV = ("/dev/shm/", "/dev/mqueue/", "/dev/hugepages/")  # noqa: S108 - recognised, not written
-_NUMBERED = re.compile(r"(socket|pipe|net):\[\d{1,20}\]", re.ASCII)
+_NUMBERED = re.compile(r"(socket|pipe|net|pid):\[\d{1,20}\]", re.ASCII)
 _OTHER = "anon_inode:[other]"
 STAND_INS: defaultdict[Kind, str] = defaultdict(
     lambda: _OTHER,
