@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from auditor.kernel import netns
-from auditor.kernel.errors import Denied, Gone
+from auditor.kernel.errors import Absent, Denied, Gone
 from auditor.kernel.procfs import sockstat
 from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
@@ -18,7 +18,7 @@ from auditor.sweep.inside import Dump, Seen, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
 from auditor.sweep.memory import Spare, stale
 from auditor.sweep.neighbours import look_closer
-from auditor.sweep.pools import Pools
+from auditor.sweep.pools import NETWORK, Pools
 from auditor.sweep.processes import Row
 from auditor.sweep.shown import DOORS, Shown, members_of, overflows, read_counters
 
@@ -104,6 +104,8 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
     if not root.live:
         gap = Gap("netns-sockets", "sockets by state: this is a recorded tree, no kernel answers", len(counters))
         inside = {host: recorded(root, host, counters.get(host), losses)} if host is not None else {}
+        if host is None:  # whose sysctls the tree has is not known
+            losses.count("1/ns/net", Absent("1/ns/net"), limits=NETWORK)
         return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
     doors = {inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:DOORS]] for inode in counters}
     daemons = members.get(host or own or 0, ())

@@ -267,7 +267,7 @@ def unjudged(status: dict[str, Any]) -> set[str]:
 
 
 def known(status: dict[str, Any]) -> set[str]:
-    return {limit["name"] for limit in status["limits"] if limit.get("percent") is not None}
+    return {one["name"] for one in status["limits"] if "percent" in one or one["limitState"] == "Unlimited"}
 
 
 @pytest.mark.parametrize(
@@ -294,6 +294,7 @@ def test_what_the_machine_hides_the_copy_does_not_judge(
         replayed = audited("--procfs", tmp_path / copy)
         assert unjudged(live) <= unjudged(replayed)
         assert known(replayed) <= known(live)
+        assert {one["name"] for one in replayed["limits"]} - known(replayed) <= unjudged(replayed)
         for hidden in ("pid-namespace", "pid-max", "hidden-processes"):
             assert (hidden in gaps(replayed)) == (hidden in gaps(live))
         assert ("stat" in gaps(replayed).get("absent-files", "")) == ("denied-processes" in gaps(live))

@@ -12,6 +12,7 @@ from kernel import recorded
 from auditor.kernel.root import ProcRoot
 from auditor.model import UNLIMITED, CgroupTasks, Kind, NodeSample, Process
 from auditor.sweep import SweepError, sweep
+from auditor.sweep.pools import NETWORK
 
 FDS = {0: "/dev/null", 1: "pipe:[11]", 2: "pipe:[11]", 3: "socket:[12]", 4: "anon_inode:inotify", 5: "/etc/passwd"}
 
@@ -197,6 +198,13 @@ def test_a_process_without_stat_cannot_be_named(tree: Path) -> None:
     sample = taken(tree)
     assert {process.pid for process in sample.processes} == {1, 2, 41}
     assert "process-fds" in gaps(sample)["absent-files"]
+
+
+def test_without_process_1_nobody_knows_whose_sysctls_those_of_the_network_are(tree: Path) -> None:
+    shutil.rmtree(tree / "1")
+    sample = taken(tree)
+    assert {pool.limit for pool in sample.pools}.isdisjoint(NETWORK)
+    assert gaps(sample)["absent-files"] >= frozenset(NETWORK)
 
 
 def test_a_zombie_leaders_living_thread_answers_for_it(tree: Path) -> None:
