@@ -324,10 +324,19 @@ def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack 
     except (Absent, Denied, Malformed) as error:
         if isinstance(error, Absent) and root.live:
             return _conntrack_without_sysctl(top, losses)
-        if isinstance(error, Absent) and maximum is None:  # not loaded where this was recorded
+        if isinstance(error, Absent) and maximum is None and _was_recorded(top):  # and so it was not loaded
             return None
         losses.count(_CONNTRACK, error, limits=["conntrack"])
         return None
+
+
+def _was_recorded(top: ProcDirectory) -> bool:
+    """Whether the tree has sysctls of a network namespace at all. A capture from within another one has none."""
+    try:
+        top.read(f"sys/{sysctl.TIME_WAIT_MAX}")
+    except (Absent, Denied, Malformed):
+        return False
+    return True
 
 
 def _conntrack_without_sysctl(top: ProcDirectory, losses: Losses) -> tuple[int, None] | None:

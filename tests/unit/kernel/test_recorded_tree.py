@@ -207,6 +207,15 @@ def test_without_process_1_nobody_knows_whose_sysctls_those_of_the_network_are(t
     assert gaps(sample)["absent-files"] >= frozenset(NETWORK)
 
 
+def test_without_any_sysctl_of_the_network_conntrack_is_unknown_not_missing(tree: Path) -> None:
+    shutil.rmtree(tree / "sys" / "net" / "netfilter")
+    assert "conntrack" in taken(tree).missing, "it was not loaded"
+    shutil.rmtree(tree / "sys" / "net")
+    sample = taken(tree)
+    assert "conntrack" not in sample.missing
+    assert gaps(sample)["absent-files"] >= {"conntrack", "time-wait", "ephemeral-ports", *NETWORK}
+
+
 def test_a_zombie_leaders_living_thread_answers_for_it(tree: Path) -> None:
     folder = recorded.process(tree, 50, state="Z", threads=3, netns=None)
     for task in ("50", "51"):
