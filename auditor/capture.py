@@ -6,10 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from auditor.kernel import netns
+from auditor.kernel.errors import KernelError
 from auditor.kernel.procfs.sysctl import host_name
 from auditor.kernel.recording import Recording
+from auditor.kernel.root import ProcRoot
 from auditor.model import CommandError, NodeSample, words
-from auditor.sweep import SweepError, sweep
+from auditor.sweep import SweepError, namespaces, processes, sweep
+from auditor.sweep.losses import Losses
+from auditor.sweep.shown import DOORS
 
 __all__ = ["CaptureError", "Captured", "capture"]
 
@@ -52,7 +56,7 @@ def capture(procfs: str, folder: str) -> Captured:
     made = _prepare(folder)
     recording = Recording(procfs, folder)
     try:
-        sample, at_home = _sweep(recording)
+        sample = _sweep(recording)
     except SweepError as error:
         if made:
             with suppress(OSError):
@@ -66,8 +70,8 @@ def capture(procfs: str, folder: str) -> Captured:
         left_out += f", what was refused of {_many(sample.denied)}{'' if os.geteuid() == 0 else ' (root sees all)'}"
     gaps = {gap.id for gap in sample.gaps}
     left_out += "".join(f", {what}" for gap, what in _UNSEEN.items() if gap in gaps)
-    if not at_home:
-        left_out += ", sysctls of the host's network namespace (sys/net is this process's own)"
+    if recording.abroad:
+        left_out += ", sysctls of the host's network namespace (this process is not known to be in it)"
     return Captured(
         f"saved {_many(processes)} in {words.clean(folder)}, {words.count(files)} files of "
         f"{words.count(size)} bytes; left out: {left_out}; "
@@ -103,19 +107,29 @@ def _prepare(folder: str) -> bool:
     return made
 
 
-def _sweep(recording: Recording) -> tuple[NodeSample, bool]:
-    """Sweep from within the network namespace of process 1, whose sysctls are wanted.
+def _sweep(recording: Recording) -> NodeSample:
+    """Sweep from within the network namespace of process 1, whose sysctls are wanted; no other's would be the host's."""
+    if not recording.mounted:  # they lie in files
+        return sweep(recording)
+    host, doors = _home(recording.path)
+    if host is not None:
+        (visit,), _ = netns.visit([(host, doors)], lambda _: sweep(recording), own=netns.own_inode())
+        if visit.result is not None:
+            return visit.result
+    recording.abroad = True
+    return sweep(recording)
 
-    Returns:
-        The sample, and whether it could be entered, or need not be.
-    """
-    door = f"{recording.path}/1/ns/net"
+
+def _home(path: str) -> tuple[int | None, list[str]]:
+    """Return the network namespace of process 1, found as a sweep finds it, and what leads there."""
+    root, losses = ProcRoot(path), Losses()
     try:
-        host = os.stat(door).st_ino
-    except OSError:  # then sysctls of no network namespace are read
-        return sweep(recording), True
-    (visit,), _ = netns.visit([(host, [door])], lambda _: sweep(recording), own=netns.own_inode())
-    return (sweep(recording), False) if visit.result is None else (visit.result, True)
+        rows = processes.take(root, losses)
+    except KernelError:  # the sweep will say so
+        return None, []
+    namespaces.complete(root, rows, losses)
+    host = next((row.netns for row in rows if row.pid == 1), None)
+    return host, [f"{path}/{row.pid}/{row.task}ns/net" for row in rows if row.netns == host][:DOORS]
 
 
 def _measure(folder: str) -> tuple[int, int]:

@@ -47,6 +47,7 @@ class Recording(ProcRoot):
     Attributes:
         failures: how many could not be written.
         failure: the first of them.
+        abroad: the reader is not known to be in the host's network namespace, so that sysctls of its own are not saved.
     """
 
     def __init__(self, path: str, folder: str) -> None:
@@ -54,6 +55,7 @@ class Recording(ProcRoot):
         self.folder = folder
         self.failures = 0
         self.failure = ""
+        self.abroad = False
         self._starts: dict[int, int] = {}
         self._gone: set[str] = set()
 
@@ -183,7 +185,7 @@ class _Copying(ProcDirectory):
         """Save a file, if it is one that may be."""
         plain = _PREFIX.sub("", name, count=1)
         reduce = next((reduce for pattern, reduce in _SAVED if pattern.fullmatch(plain)), None)
-        if reduce is None:
+        if reduce is None or (self._recording.abroad and name.startswith("sys/net/")):
             raise Absent(f"{self.path}/{name}")
         if plain == fd.SIZE and self._recording.sizes:
             data = str(super().stat(name.removesuffix(fd.SIZE) + "fd").st_size).encode()

@@ -300,6 +300,23 @@ def test_what_the_machine_hides_the_copy_does_not_judge(
         assert ("stat" in gaps(replayed).get("absent-files", "")) == ("denied-processes" in gaps(live))
 
 
+@pytest.mark.parametrize("may_enter", [True, False])
+def test_sysctls_are_the_hosts_or_are_not_saved(may_enter: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    if os.geteuid() != 0:
+        pytest.skip("needs root, to be in another network namespace")
+    kept = "" if may_enter else "setpriv --bounding-set=-sys_admin --inh-caps=-all --"
+    script = f'echo 7 > /proc/sys/net/ipv4/tcp_max_tw_buckets && exec {kept} "$@"'
+    wrapped = ["unshare", "--net", "sh", "-c", script, "sh"]
+    live = audited("--source", "procfs", wrapped=wrapped)
+    done = run("capture", tmp_path / "tree", wrapped=wrapped)
+    replayed = audited("--procfs", tmp_path / "tree")
+    assert ("sysctls of the host's network namespace" in done.stdout) != may_enter
+    saved = {file.read_text() for file in tmp_path.glob("tree/sys/net/ipv4/tcp_max_tw_buckets")}
+    assert saved == ({Path("/proc/sys/net/ipv4/tcp_max_tw_buckets").read_text()} if may_enter else set())
+    assert known(replayed) <= known(live)
+    assert {"time-wait", "conntrack", "ephemeral-ports"} & unjudged(live) <= unjudged(replayed)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
