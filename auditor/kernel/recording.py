@@ -181,7 +181,7 @@ class _Copying(ProcDirectory):
         self._name = name
         super().__init__(f"{recording.path}/{name}" if name else recording.path, mortal=mortal)
 
-    def read(self, name: str, *, records: bool = False, in_one: bool = False) -> bytes:
+    def read(self, name: str, *, records: bool = False, in_one: bool = False, having: bytes = b"") -> bytes:
         """Save a file, if it is one that may be."""
         plain = _PREFIX.sub("", name, count=1)
         reduce = next((reduce for pattern, reduce in _SAVED if pattern.fullmatch(plain)), None)
@@ -190,7 +190,7 @@ class _Copying(ProcDirectory):
         if plain == fd.SIZE and self._recording.sizes:
             data = str(super().stat(name.removesuffix(fd.SIZE) + "fd").st_size).encode()
         else:
-            data = reduce(super().read(name, records=records, in_one=in_one))
+            data = reduce(super().read(name, records=records, in_one=in_one, having=having))
         self._recording.save(self._below(name), data)
         return data
 

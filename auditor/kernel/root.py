@@ -7,6 +7,7 @@ another, reads through the old descriptor fail, so that two processes can never 
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
 from functools import cached_property
 from types import TracebackType
 from typing import NoReturn, Self
@@ -18,7 +19,9 @@ PROC_PID_INIT_INO = 0xEFFFFFFC
 PID_NAMESPACE = "self/ns/pid"
 MAXIMUM_PID = 0x7FFFFFFF
 MAXIMUM_BYTES = 4 << 20
-"""No kernel file that is read here comes near this size; a recorded tree may hold anything."""
+"""No kernel file that is read whole comes near this size; a recorded tree may hold anything."""
+LONGEST_BYTES = 64 << 20
+"""Of a list that is read line by line: fs.mount-max, 100,000 mounts, of 600 bytes each."""
 
 _CHUNK_BYTES = 16384
 # Seq files end a read early only near a full page, and a sysctl clears as much memory as is asked for.
@@ -63,34 +66,31 @@ class ProcDirectory:
             os.close(self._fd)
             self._fd = -1
 
-    def read(self, name: str, *, records: bool = False, in_one: bool = False) -> bytes:
-        """Return the whole content of a file, at most `MAXIMUM_BYTES`.
+    def read(self, name: str, *, records: bool = False, in_one: bool = False, having: bytes = b"") -> bytes:
+        """Return the whole content of a file, or some of its lines. One that is too long is `Malformed`, never cut.
 
         Args:
             name: relative to the directory.
             records: a file of records of any length, which the kernel may hand out in pieces of any length. Others
                 come in one piece unless they are long, which spares a read.
             in_one: a list that the kernel cuts where the read ends, and does not go on with. It is read again if it is long.
+            having: what the lines hold that are wanted, of records that are too many to be held whole.
         """
         try:
             fd = os.open(name, _FILE, dir_fd=self._fd)
             try:
+                if having:
+                    return b"\n".join(_lines(fd, having))
                 data = os.read(fd, _CHUNK_BYTES if records else _FIRST_BYTES)
                 if len(data) < _FIRST_BYTES and not records:
                     return data
                 if in_one:
                     return os.pread(fd, _LIST_BYTES, 0)
-                chunks = [data]
-                total = len(data)
-                while data and total < MAXIMUM_BYTES:
-                    data = os.read(fd, _CHUNK_BYTES)
-                    chunks.append(data)
-                    total += len(data)
+                return b"".join((data, *_pieces(fd, MAXIMUM_BYTES - len(data))))
             finally:
                 os.close(fd)
         except OSError as error:
             self.fault(error, name)
-        return b"".join(chunks)
 
     def link(self, name: str) -> str:
         """Return what a symbolic link says, without following it."""
@@ -147,6 +147,28 @@ class ProcDirectory:
         if error.errno in (errno.EACCES, errno.EPERM):
             raise Denied(where) from None
         raise Malformed(f"{where}: {os.strerror(error.errno or 0)}") from None
+
+
+def _pieces(fd: int, most: int) -> Iterator[bytes]:
+    """Yield what is left of a file. Raises `OSError` where that is more."""
+    while data := os.read(fd, _CHUNK_BYTES):
+        most -= len(data)
+        if most < 0:
+            raise OSError(errno.EFBIG, "")
+        yield data
+
+
+def _lines(fd: int, word: bytes) -> Iterator[bytes]:
+    """Yield the lines that hold a word. Raises `OSError` where they, or all, are too long."""
+    rest = b""
+    for data in _pieces(fd, LONGEST_BYTES):
+        whole, _, rest = (rest + data).rpartition(b"\n")
+        if len(rest) > MAXIMUM_BYTES:
+            raise OSError(errno.EFBIG, "")
+        if word in whole:
+            yield from (line for line in whole.split(b"\n") if word in line)
+    if word in rest:
+        yield rest
 
 
 class ProcRoot:

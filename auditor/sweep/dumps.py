@@ -109,7 +109,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
     doors = {inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:DOORS]] for inode in counters}
     daemons = members.get(host or own or 0, ())
-    pinned = {inode: paths for inode, paths in pins.find(root, daemons, spare).items() if inode not in members}
+    pinned = {inode: paths for inode, paths in pins.find(root, daemons, losses, spare).items() if inode not in members}
 
     ranges = spared.ranges_of(seen, spare.memory)
     prints = spared.remainders(seen, counters, ranges) if seen else spared.prints(members, counters, holdings)

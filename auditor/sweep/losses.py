@@ -52,6 +52,7 @@ _LIMITS = {
     "fd-kinds": OF_DESCRIPTORS,
     "status": OF_DESCRIPTORS,
     "netns": OF_NAMESPACES,
+    "mountinfo": OF_NAMESPACES,
     "sockstat": frozenset({"time-wait", "ephemeral-ports"}),
     "fs/file-nr": frozenset({"file-handles"}),
     "fs/file-max": frozenset({"file-handles"}),

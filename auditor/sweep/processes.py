@@ -108,7 +108,7 @@ class Reader:
         if who.zombie and who.threads > 1:
             row.task_id = _living_thread(pid, process)
             row.task = f"task/{row.task_id}/"
-        pinned = _Pinned(process, self._losses, pid)
+        pinned = Pinned(process, self._losses, pid)
         row.uid = pinned.figure("status", status.read_effective_uid)
         row.cgroups = pinned.figure("cgroup", lambda process: self._cgroup(process, row.task)) or ()
         row.soft_limit, row.hard_limit = pinned.figure("limits", limits.read_open_files) or (None, None)
@@ -133,7 +133,7 @@ class Reader:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pinned:
+class Pinned:
     """One process and where its losses are counted.
 
     While a process ends, its files answer nothing (limits) or are missing (ns/net), and nothing is wrong with the tree.

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from truth.starting import Start, workload
 
 from auditor.attribute import attribute
 from auditor.kernel.bpf.records import EVERY
-from auditor.kernel.root import ProcRoot
+from auditor.kernel.root import MAXIMUM_BYTES, ProcRoot
 from auditor.model import NodeSample, TcpState
 from auditor.sweep.bpf import Memory
 
@@ -86,9 +87,10 @@ def test_the_reader_stays_at_home_and_pins_nothing(start: Start) -> None:
     assert "netns" not in {thread.name for thread in threading.enumerate()}
 
 
-@pytest.mark.parametrize("where", ["shared", "private"])
+@pytest.mark.parametrize("where", ["shared", "private", "long"])
 def test_a_namespace_that_only_a_mount_keeps_is_read_as_well(start: Start, where: str) -> None:
     truth = start("pinned_netns", where)
+    assert (len(Path(f"/proc/{truth['pid']}/mountinfo").read_bytes()) > MAXIMUM_BYTES) == (where == "long")
     sample = sweep(ProcRoot())
     assert truth["netns"] not in {process.netns for process in sample.processes}
     (netns,) = (netns for netns in sample.netns if netns.inode == truth["netns"])

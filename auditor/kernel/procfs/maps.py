@@ -10,7 +10,7 @@ _RING = b" /[aio]"
 
 def read_aio_events(process: ProcDirectory) -> int:
     """Read how many events the contexts of a process were made for, about. Another's process needs CAP_SYS_PTRACE."""
-    return parse_aio_events(process.read("maps", records=True))
+    return parse_aio_events(process.read("maps", having=_RING))
 
 
 def reduce(data: bytes) -> bytes:

@@ -13,14 +13,12 @@ _ROOT, _MOUNT_POINT = 3, 4
 
 def read_namespaces(process: ProcDirectory) -> dict[int, str]:
     """Read where network namespaces are mounted, by inode. Any user may."""
-    return parse_namespaces(process.read("mountinfo", records=True))
+    return parse_namespaces(process.read("mountinfo", having=b" - nsfs "))
 
 
 def parse_namespaces(data: bytes) -> dict[int, str]:
     """Parse the lines of file system nsfs whose root is `net:[inode]`."""
     found: dict[int, str] = {}
-    if b" - nsfs " not in data:  # there may be thousands of mounts, and few namespaces have such
-        return found
     for line in data.decode("utf-8", "surrogateescape").split("\n"):
         if " - nsfs " not in line:
             continue
@@ -53,7 +51,7 @@ class CgroupMount:
 
 def read_cgroups(process: ProcDirectory) -> list[CgroupMount]:
     """Read where cgroup hierarchies are mounted. Any user may."""
-    return parse_cgroups(process.read("mountinfo", records=True))
+    return parse_cgroups(process.read("mountinfo", having=b" - cgroup"))
 
 
 def parse_cgroups(data: bytes) -> list[CgroupMount]:

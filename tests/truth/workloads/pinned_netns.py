@@ -1,8 +1,10 @@
 """A network namespace that a mount keeps alive after its last process, with TIME_WAIT sockets in it.
 
-`private`: in a mount namespace of its own. `covered`: there as well, and a FIFO is mounted over it.
+`private`: in a mount namespace of its own. `covered`: there as well, and a FIFO is mounted over it. `long`: there as well,
+behind 5 MB of other mounts, as deep subPath or overlay mounts are.
 """
 
+import atexit
 import os
 import socket
 import sys
@@ -17,6 +19,15 @@ proto.close_inherited()
 if sys.argv[1] != "shared":  # as a runtime does whose unit has mounts of its own
     proto.checked(proto.libc.unshare(CLONE_NEWNS))
     proto.checked(proto.libc.mount(None, b"/", None, MS_REC | MS_PRIVATE, None))
+if sys.argv[1] == "long":
+    folder = tempfile.mkdtemp(prefix="mounts-")
+    atexit.register(os.rmdir, folder)
+    proto.checked(proto.libc.mount(b"none", folder.encode(), b"tmpfs", 0, None))
+    atexit.register(proto.libc.umount2, folder.encode(), MNT_DETACH)
+    deep = folder + ("/" + "d" * 240) * 15
+    os.makedirs(deep)
+    for _ in range(700):
+        proto.checked(proto.libc.mount(deep.encode(), deep.encode(), None, MS_BIND, None))
 anchor, path = tempfile.mkstemp(prefix="netns-")
 os.close(anchor)
 up, down = os.pipe()

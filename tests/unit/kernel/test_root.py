@@ -64,12 +64,29 @@ def test_a_folder_or_a_fifo_where_a_file_belongs_neither_crashes_nor_blocks(tmp_
         assert top.read("limits") == b""
 
 
-def test_a_long_file_is_read_whole_and_an_endless_one_is_bounded(tmp_path: Path) -> None:
-    (tmp_path / "cgroup").write_bytes(b"x" * 100_000)
+def test_a_long_file_is_read_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "cgroup").write_bytes(b"x" * MAXIMUM_BYTES)
     os.symlink("/dev/zero", tmp_path / "zero")
     with ProcRoot(str(tmp_path)).top() as top:
-        assert len(top.read("cgroup")) == 100_000
-        assert MAXIMUM_BYTES <= len(top.read("zero")) <= MAXIMUM_BYTES + 65536
+        assert len(top.read("cgroup")) == MAXIMUM_BYTES
+        for records in (False, True):
+            with pytest.raises(Malformed, match="zero: File too large"):
+                top.read("zero", records=records)
+
+
+def test_of_a_list_without_end_in_sight_the_wanted_lines_are_read(tmp_path: Path) -> None:
+    others = b"".join(b"%d /a/long/path\n" % number * 40 for number in range(10_000))
+    assert len(others) > MAXIMUM_BYTES
+    (tmp_path / "mountinfo").write_bytes(b"1 nsfs\n" + others + b"2 nsfs\n" + others + b"3 nsfs")
+    (tmp_path / "line").write_bytes(b"x" * (MAXIMUM_BYTES + 65536))
+    os.symlink("/dev/zero", tmp_path / "zero")
+    os.symlink("/dev/urandom", tmp_path / "random")
+    with ProcRoot(str(tmp_path)).top() as top:
+        assert top.read("mountinfo", having=b" nsfs") == b"1 nsfs\n2 nsfs\n3 nsfs"
+        assert top.read("mountinfo", having=b" tmpfs") == b""
+        for name in ("line", "zero", "random"):
+            with pytest.raises(Malformed, match=f"{name}: File too large"):
+                top.read(name, having=b" nsfs ")
 
 
 def test_nothing_stays_open() -> None:
