@@ -389,7 +389,7 @@ def test_the_command_that_replays_is_safe_to_paste(tmp_path: Path) -> None:
 def test_a_reduced_link_has_the_same_kind_and_none_of_the_text(target: str, mode: int | None) -> None:
     reduced = fd.reduce(target, lambda: mode)
     assert kind_of(reduced) is kind_of(target, mode if target.startswith("/dev/") else None)
-    allowed = {*fd.STAND_INS.values(), "anon_inode:[other]", *fd.PTY_LINKS}
+    allowed = {*fd.STAND_INS.values(), "anon_inode:[other]", *fd.PTY_LINKS, *fd._ANONYMOUS}
     assert reduced in allowed or re.fullmatch(r"(socket|pipe|net|pid):\[[0-9]{1,20}\]", reduced)
 
 
