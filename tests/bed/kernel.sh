@@ -16,11 +16,16 @@ archive() { (cd "$1" && find . | cpio --create --format=newc --quiet --owner=+0:
 
 apt=() # options that lead apt to the suite that has this series
 newest() { apt-cache "${apt[@]}" search --names-only "^linux-image-${series//./\\.}\.[0-9.+a-z-]*-cloud-amd64\$" | cut -d' ' -f1 | sort --version-sort | tail -1; }
+initrd=initrd-$(cat "$here"/kernel*.sh | sha256sum | cut -c1-12).gz # made of the system and the kernel's modules
+fetched() {
+  local folder
+  for folder in "$cache/$series".*; do
+    if [[ -f $folder/vmlinuz && -f $folder/$initrd ]]; then echo "linux-image-${folder##*/}"; fi
+  done | sort --version-sort | tail -1
+}
 image=$(newest)
-[[ -n $image ]] || { apt-get update --quiet >/dev/null && image=$(newest); }
-if [[ -z $image ]]; then # what was fetched once will do
-  image=$(cd "$cache" 2>/dev/null && ls -d "$series".*/vmlinuz 2>/dev/null | sed 's|^|linux-image-|; s|/.*||' | sort --version-sort | tail -1)
-fi
+[[ -n $image ]] || image=$(fetched)
+[[ -n $image ]] || { apt-get update --quiet >/dev/null && image=$(newest); } || true
 if [[ -z $image && $series == 5.10 ]]; then # Debian 11 has it: its security suite, from where this machine has its own
   sources=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true)
   security=$(awk '/^(URIs:|deb )/ && match($0, /http[^ ]*debian-security[^ ]*/) {print substr($0, RSTART, RLENGTH); exit}' <<<"$sources")
@@ -46,8 +51,8 @@ if [[ ! -f $cache/rootfs-${packages//,/-}.tar ]]; then
 fi
 rootfs=$cache/rootfs-${packages//,/-}.tar
 
-# The system and the kernel's modules go into one archive, made once; what is to be run comes with each boot as a second one.
-initrd=$kernel/initrd-$(cat "$here"/kernel*.sh | sha256sum | cut -c1-12).gz
+# What is to be run comes with each boot as a second archive.
+initrd=$kernel/$initrd
 if [[ ! -f $initrd ]]; then
   echo "bed: fetching $image" >&2
   rm -rf "$kernel"
