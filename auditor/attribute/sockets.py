@@ -23,6 +23,7 @@ class _Tally:
     orphans: int = 0
     unknown: set[str] = field(default_factory=set)
     half_open: bool = True
+    listed: bool = True
     peers: defaultdict[TcpState, Counter[End]] = field(default_factory=lambda: defaultdict(Counter))
 
     def add(self, group: SocketGroup) -> None:
@@ -54,6 +55,7 @@ class _Tally:
                 for state, ends in self.peers.items()
             },
             half_open=self.half_open,
+            listed=self.listed,
         )
 
 
@@ -96,12 +98,15 @@ def sockets_by_owner(
     unclassified = {owner_of[process.pid] for process in sample.processes if process.unclassified}
     for owner in unclassified:
         tallies[owner].unknown |= {"unix", "other"}
+    by_descriptor = sample.source == "bpf"  # in whatever namespace
     for owner in {owner_of[process.pid] for process in sample.processes if may_be_anywhere(process)}:
         tallies[owner].unknown |= {"tcp", "udp"}
+        tallies[owner].listed = by_descriptor
     for netns in sample.netns:
         for owner in {*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner)}:
             if not netns.dumped:
                 tallies[owner].unknown |= {"tcp", "udp"}
+                tallies[owner].listed = by_descriptor
             tallies[owner].half_open &= netns.half_open
     for group in sample.sockets:
         owners = _owners(group, owner_of, answers_for)

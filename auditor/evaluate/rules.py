@@ -1,8 +1,7 @@
 """When a reading is a finding: thresholds, hysteresis, two sweeps in a row, and what counts as evidence of the end."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import attrgetter
 
 from auditor.evaluate.limits import LIMITS, LimitRow
 from auditor.model import (
@@ -13,17 +12,13 @@ from auditor.model import (
     OwnerUsage,
     Reading,
     Severity,
-    SocketUse,
     percent,
 )
 from auditor.remember import History, reading_id
 
 HYSTERESIS_POINTS = 5
-_OF_SOCKETS: Mapping[str, Callable[[SocketUse], object]] = {
-    "SocketQueueStuck": attrgetter("tcp"),
-    "UDPReceiveDrops": attrgetter("udp"),
-}
-"""Rules that are about no limit, and the sockets they look at."""
+_OF_SOCKETS = frozenset({"SocketQueueStuck", "UDPReceiveDrops"})
+"""Rules that are about single sockets, and about no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +109,8 @@ def _severity(percent: int, thresholds: tuple[int, int | None], before: Severity
 
 
 def _is_unseen(finding: Finding, row: OwnerUsage) -> bool:
-    """Whether a finding is about single sockets, which its owner still has and this sweep could not list."""
-    if finding.rule not in _OF_SOCKETS:
-        return False
-    return row.sockets is None or _OF_SOCKETS[finding.rule](row.sockets) is None
+    """Whether a finding is about single sockets, and this sweep could not list those of its owner."""
+    return finding.rule in _OF_SOCKETS and (row.sockets is None or not row.sockets.listed)
 
 
 def without_reading(usage: NodeUsage, history: History, seen: Iterable[str]) -> list[Finding]:

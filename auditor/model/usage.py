@@ -90,6 +90,8 @@ class SocketUse:
         orphans: TCP sockets that no process has any more; not yet FIN_WAIT2, where most are mini-sockets.
         peers: whom most of them are connected to, by state, the most frequent first.
         half_open: whether those in SYN_RECV are known.
+        listed: whether single TCP and UDP sockets were looked at, as far as it has any. Then those that are not told of are
+            gone, though the figures may be unknown, for it is unknown whose some are.
     """
 
     tcp: Mapping[TcpState, int] | None
@@ -101,6 +103,7 @@ class SocketUse:
     orphans: int | None = None
     peers: Mapping[TcpState, tuple[Peer, ...]] = field(default_factory=dict)
     half_open: bool = True
+    listed: bool = True
 
     @property
     def total(self) -> int | None:

@@ -120,10 +120,8 @@ def _held(row: shape.Pod) -> Iterator[str]:
         percent = "" if worst.percent is None else f" ({worst.percent} %)"
         yield f"worst process: {worst.pid} {clean(worst.command)}, {count(worst.fds)} of {limit}{percent}"
     if row.sockets and row.sockets.tcp:
-        states = row.sockets.tcp.model_dump()
-        used = ", ".join(
-            f"{count(number)} {state.upper()}" for state, number in sorted(states.items(), key=_most) if number
-        )
+        states = [(state, number) for state, number in row.sockets.tcp.model_dump().items() if number]
+        used = ", ".join(f"{count(number)} {state.upper()}" for state, number in sorted(states, key=_most))
         yield f"TCP sockets: {used or 'none'}"
     for one in row.containers:
         yield f"container {clean(one.name or one.id or 'sandbox')}: {_figure(one.fds)} descriptors"

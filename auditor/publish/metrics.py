@@ -86,17 +86,18 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families. Without an audit the verdict is Unknown, and only its last time and the agent's own use stand."""
         yield _labelled("sockaudit_build_info", "The agent's version.", "version", [(__version__, 1)])
-        verdict = self._latest[0].verdict if self._latest and self._current else "Unknown"
+        latest, current = self._latest, self._current  # a turn may end meanwhile
+        verdict = latest[0].verdict if latest and current else "Unknown"
         yield _labelled(
             "sockaudit_verdict",
             "1 for the verdict in force.",
             "verdict",
             [(word, int(word == verdict)) for word in _VERDICTS],
         )
-        if self._latest is None:
+        if latest is None:
             return
-        status, own = self._latest
-        if self._current:
+        status, own = latest
+        if current:
             yield from self._audited(status)
         yield _gauge("sockaudit_observed_timestamp_seconds", "When the latest sweep ended.", epoch(status.observed_at))
         yield CounterMetricFamily("sockaudit_agent_cpu_seconds", "CPU time of the agent.", value=own.cpu_seconds)

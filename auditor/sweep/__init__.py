@@ -132,8 +132,8 @@ def sweep(
 
 _OF_PROCFS = Gap(
     "procfs",
-    "by procfs the tables that single threads have of their own do not show, and TCP sockets in a network namespace that no "
-    "process is in count as closed: BPF sees both",
+    "by procfs tables that single threads have of their own do not show, and TCP sockets in a network namespace that no "
+    "process is in count as closed: BPF counts the former and tells the latter's states",
 )
 
 

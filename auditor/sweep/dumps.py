@@ -14,7 +14,7 @@ from auditor.model import Gap, Limit, Netns, PortUse
 from auditor.sweep import flows, pins, spared
 from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
-from auditor.sweep.inside import Dump, Seen, recorded
+from auditor.sweep.inside import CONNTRACK_FILES, Dump, Seen, recorded
 from auditor.sweep.losses import OF_NAMESPACES, Losses
 from auditor.sweep.memory import Spare, stale
 from auditor.sweep.neighbours import look_closer
@@ -171,7 +171,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
             *_gaps(visits, pinned),
             *stale("stale-sockets", "states, queues and ports of TCP in namespaces that change little", ages),
             *spared.assumptions(assumed.keys() & inside.keys()),
-            *(() if "conntrack" in losses.blind else _untracked(inside.get(host or 0), rows)),
+            *_untracked(inside.get(host or 0), rows, losses),
         ),
         cpu_seconds=seconds + more_seconds,
         pools=found,
@@ -191,7 +191,7 @@ def _pools(inside: Mapping[int, Dump], host: int | None, losses: Losses) -> Pool
     """Choose the namespace that shows most of them. What is missing in the host's own is no limit of this node."""
     best = max((dump.pools for dump in inside.values()), key=lambda pools: len(pools.found), default=Pools())
     if host is not None and host in inside:
-        if inside[host].conntrack is None and "conntrack" not in losses.blind:
+        if inside[host].conntrack is None and not losses.lost(*CONNTRACK_FILES):
             best += Pools(missing=frozenset({"conntrack"}))
         return best
     if best.missing:
@@ -226,11 +226,11 @@ def _gaps(visits: Iterable[netns.Visit[Dump]], pinned: Container[int]) -> Iterat
     yield Gap("netns-sockets", detail, len(errors), OF_NAMESPACES)
 
 
-def _untracked(host: Dump | None, rows: Iterable[Row]) -> Iterator[Gap]:
+def _untracked(host: Dump | None, rows: Iterable[Row], losses: Losses) -> Iterator[Gap]:
     """Say that an empty nf_conntrack is no sign of health: connections may be tracked elsewhere."""
     if any(row.command in _TRACKERS for row in rows):
         detail = "Cilium runs here and tracks connections in eBPF maps of its own (bpf.ctMax): those do not show"
         yield Gap("conntrack-ebpf", detail)
-    elif host is not None and not (host.conntrack and host.conntrack[0]):
+    elif host is not None and not (host.conntrack and host.conntrack[0]) and not losses.lost(*CONNTRACK_FILES):
         detail = "nf_conntrack tracks nothing in the host's network namespace; what eBPF (Cilium) tracks does not show"
         yield Gap("conntrack-empty", detail)

@@ -23,7 +23,9 @@ from auditor.sweep.losses import Losses
 from auditor.sweep.memory import Memory
 from auditor.sweep.pools import Pools
 
-_CONNTRACK = "net/netfilter/nf_conntrack_count"
+_CONNTRACK, _SYSCTLS = "net/netfilter/nf_conntrack_count", "sys/net"
+CONNTRACK_FILES = (_CONNTRACK, _SYSCTLS)
+"""Kinds of files without which it is unknown whether connections are tracked."""
 
 Conntrack = tuple[int, Limit]
 """Entries and their maximum."""
@@ -311,7 +313,7 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
                 losses.attempt(port_range.RANGE, lambda: port_range.read(top)),
             )
     except (Absent, Denied, Malformed) as error:  # out of descriptors ourselves
-        losses.count("sys/net", error, limits=("time-wait", "conntrack", "ephemeral-ports", *pools.NETWORK))
+        losses.count(_SYSCTLS, error, limits=("time-wait", "conntrack", "ephemeral-ports", *pools.NETWORK))
         return Sysctls()
 
 

@@ -111,10 +111,9 @@ class Losses:
                 self._malformed[what] += 1
                 self._example = self._example or str(error)
 
-    @property
-    def blind(self) -> frozenset[str]:
-        """Limits that could not be judged, for something was lost that they are read from."""
-        return frozenset[str]().union(*self._concerned.values())
+    def lost(self, *what: str) -> bool:
+        """Whether a file of one of these kinds could not be read."""
+        return not self._concerned.keys().isdisjoint(what)
 
     def gaps(self) -> Iterator[Gap]:
         """Say it in gaps."""

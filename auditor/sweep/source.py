@@ -91,8 +91,10 @@ class Source:
                 capabilities.limit_to((), [capabilities.CAP_BPF])
                 try:
                     self._programs.descriptors()
-                except KernelError:
+                except Denied:
                     kept = "CAP_BPF"
+                except KernelError:
+                    pass  # not for want of a right; the first sweep says why
         except KernelError as error:
             self.trouble = _reason(error)
             self.close()

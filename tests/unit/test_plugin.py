@@ -141,6 +141,14 @@ def test_explain_reads_any_time(api: FakeApi, capsys: pytest.CaptureFixture[str]
     assert words in says(capsys, "explain", "node/node-a")
 
 
+def test_explain_leaves_out_states_that_were_not_listed(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
+    one = api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
+    (tcp,) = (row["sockets"]["tcp"] for row in one["status"]["pods"] if row.get("name") == "cart-7c9")
+    del tcp["synRecv"]
+    api.objects["/api/v1/namespaces/shop/pods/cart-7c9"] = {"spec": {"nodeName": "node-a"}}
+    assert "TCP sockets: 812 CLOSE_WAIT, 20 TIME_WAIT\n" in says(capsys, "explain", "pod/cart-7c9", "-n", "shop")
+
+
 def test_explain_leaves_out_what_is_unknown_of_a_listener(api: FakeApi, capsys: pytest.CaptureFixture[str]) -> None:
     one = api.objects[f"{OBJECTS}/node-a"] = whole("node-a", 1_795_000_000)
     pod = {"kind": "Pod", "namespace": "shop", "name": "cart-7c9", "queue": 1, "backlog": 9}

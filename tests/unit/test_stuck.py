@@ -5,7 +5,7 @@ from samples import POD_A, POD_B, in_pod, netns, process, sample
 
 from auditor.attribute import attribute
 from auditor.evaluate import Policy, assess
-from auditor.model import Finding, Peer, PodIdentity, Queueing
+from auditor.model import Finding, Peer, PodIdentity, Queueing, SocketGroup, TcpState
 from auditor.remember import History
 
 NAMES = {
@@ -101,3 +101,12 @@ def test_what_is_about_single_sockets_stays_open_while_they_cannot_be_listed() -
         assert [one for one in assessment.findings if one.rule == "SocketQueueStuck"] == told
         assert not assessment.events
     assert not found([(0, 0)], history)[0][-1], "listed again, and nothing is queued"
+    by_descriptor = sample(PROCESSES, netns=(netns(7, dumped=False), netns(8)), source="bpf")
+    assessment, _ = assess(attribute(by_descriptor, NAMES), history, Policy(), 1600.0)
+    assert "SocketQueueStuck" not in {one.rule for one in assessment.findings}
+    unsaid_whose = [SocketGroup(7, "tcp", TcpState.ESTABLISHED, None, 1)]
+    tables = (process(10, in_pod(POD_A), netns=7, kinds=None), process(11, in_pod(POD_B), netns=7, kinds=None))
+    usage = attribute(sample(tables, unsaid_whose), NAMES)
+    assert [row.sockets.tcp for row in usage.owners if row.sockets] == [None, None]
+    assessment, _ = assess(usage, history, Policy(), 1600.0)
+    assert "SocketQueueStuck" not in {one.rule for one in assessment.findings}, "every socket was looked at"

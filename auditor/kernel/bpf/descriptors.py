@@ -3,7 +3,7 @@
 import struct
 from array import array
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.kernel.bpf import records
@@ -51,6 +51,7 @@ class Descriptors:
         more_peers: how many of them found no room behind the sums of their task.
         names: of UNIX sockets that listen, by description.
         ranges: of ephemeral ports that single sockets have.
+        unlearnt: kinds whose descriptors count as others, and why.
     """
 
     sums: dict[int, Sums] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Descriptors:
     more_peers: int = 0
     names: dict[int, bytes] = field(default_factory=dict)
     ranges: list[OwnRange] = field(default_factory=list)
+    unlearnt: Mapping[Kind, str] = field(default_factory=dict)
 
 
 class Reader:

@@ -51,6 +51,7 @@ _MAPS: Mapping[str, tuple[type, type]] = {
     "tables": (Number, Number),
 }
 """Keys and values of those that a pass fills."""
+_INDISPENSABLE = frozenset({Kind.SOCKET, Kind.EPOLL})  # of inotify, credentials tell what is charged to whom
 _AT_ONCE = 8  # pieces: the kernel's pass and what is made of it push each other out of the CPU's caches
 _U32 = 0xFFFFFFFF
 _FIRST: Callable[[Values], Any] = itemgetter(0)  # the one figure of a record that has no other
@@ -69,7 +70,7 @@ class Programs:
         data = artifact.read(path)
         self._single = 0
         self._operations: dict[str, int] = {}
-        self._unlearnt: frozenset[Kind] = frozenset()
+        self._unlearnt: Mapping[Kind, str] = {}
         self._tasks: Interned[Task] = Interned(lambda said: Task(*layout(Task).unpack(said)))
         self._reader = Reader()
         self._ports: frozenset[PortKey] = frozenset()  # in the map
@@ -114,17 +115,16 @@ class Programs:
             egress: whether to count every connection that was begun to an address outside by its other end.
 
         Raises:
-            Malformed: a kind could not be learnt yet; its descriptors would pass for others.
+            Malformed: a kind could not be learnt yet without which a pass tells nothing.
         """
         if self._unlearnt:
             self._teach()
-        if self._unlearnt:
-            kinds = ", ".join(sorted(kind.value for kind in self._unlearnt))
-            raise Malformed(f"none can be opened to learn what tells {kinds}: the reader's user has spent its budget")
+        if missing := sorted(_INDISPENSABLE & self._unlearnt.keys()):
+            raise Malformed(f"no {missing[0].value} can be opened to learn from: {self._unlearnt[missing[0]]}")
         self._round = self._round + 1 & _U32
         self._tell(epolls=epolls, egress=egress)
         self._ask(ports)
-        found = Descriptors()
+        found = Descriptors(unlearnt=self._unlearnt)
         take, pieces = self._reader.begin(found), self._object.read("descriptors")
         while some := list(islice(pieces, _AT_ONCE)):
             for piece in some:
@@ -188,12 +188,12 @@ class Programs:
             unpack = layout(Lesson).iter_unpack
             lessons = [Lesson._make(one) for piece in self._object.read("lessons") for one in unpack(piece)]
         mine = {lesson.fd: lesson for lesson in lessons if lesson.fd in kinds}
-        if not kinds or mine.keys() != kinds.keys():
+        if mine.keys() != kinds.keys():
             raise Malformed(
                 "the programs do not see this process: it is in a PID namespace of its own (hostPID shares it)"
             )
         self._operations = {f"of_{kind.value}": mine[fd].operations for fd, kind in kinds.items()}
-        self._single = min(lesson.references for lesson in mine.values())
+        self._single = min((lesson.references for lesson in mine.values()), default=0)
 
     def _tell(self, *, epolls: bool = False, egress: bool = False) -> None:
         namespace = os.stat("/proc/self/ns/pid").st_ino
@@ -203,15 +203,15 @@ class Programs:
         self._object.update("settings", bytes(4), layout(Settings).pack(*settings))
 
 
-def _specimens(stack: ExitStack) -> tuple[dict[int, Kind], frozenset[Kind]]:
+def _specimens(stack: ExitStack) -> tuple[dict[int, Kind], dict[Kind, str]]:
     """Open one of each kind whose operations tell it.
 
     Returns:
-        Kinds by descriptor, and those of which none can be opened just now. What this kernel does not know is neither.
+        Kinds by descriptor, and by kind why none can be opened. What this kernel does not know is in neither.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     mask = (ctypes.c_uint8 * 128)()
-    opened, refused = dict[int, Kind](), set[Kind]()
+    opened, refused = dict[int, Kind](), dict[Kind, str]()
     for kind, call, *arguments in (
         (Kind.EPOLL, libc.epoll_create1, os.O_CLOEXEC),
         (Kind.EVENTFD, libc.eventfd, 0, os.O_CLOEXEC),
@@ -225,5 +225,5 @@ def _specimens(stack: ExitStack) -> tuple[dict[int, Kind], frozenset[Kind]]:
             stack.callback(os.close, fd)
             opened[fd] = kind
         elif ctypes.get_errno() != errno.ENOSYS:
-            refused.add(kind)
-    return opened, frozenset(refused)
+            refused[kind] = os.strerror(ctypes.get_errno())
+    return opened, refused

@@ -50,6 +50,7 @@ class Table:
     _places: dict[int, Cgroups] = field(default_factory=dict)
     _shown: set[int] = field(default_factory=set)
     _other_tables: set[int] = field(default_factory=set)
+    _unlearnt: Mapping[Kind, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> list[Row]:
@@ -86,6 +87,9 @@ class Table:
             self.keepers[task.pid] = row
             row.fds = counted.fds if counted else 0
             row.kinds = _kinds(counted.kinds) if counted else {}
+            if seen.unlearnt and Kind.OTHER in row.kinds:
+                row.kinds = None
+        self._unlearnt = seen.unlearnt
         self.losses.vanished += len(seen.sums.keys() - self._shown)
 
     def task_of(self, pid: int) -> int | None:
@@ -202,6 +206,10 @@ class Table:
         """Say what was read another way, and what was not read."""
         if self.filled:
             yield Gap("filled-in", "by BPF iterators: processes that were read from /proc instead", len(self.filled))
+        if self._unlearnt:
+            kinds = ", ".join(f"{kind.value} ({why})" for kind, why in sorted(self._unlearnt.items()))
+            unknown = sum(row.kinds is None and row.owns_table for row in self.by_pid.values())
+            yield Gap("unlearnt-kinds", f"by BPF iterators: none could be opened to learn what tells {kinds}", unknown)
         if self._other_tables:
             detail = "threads with a descriptor table of their own: what it holds is counted nowhere"
             yield Gap("thread-tables", detail, len(self._other_tables))

@@ -365,8 +365,9 @@ def test_what_could_not_be_dumped_blinds_only_the_limits_that_it_bears_on(
     counter = Sockstat(9, 9, 0, 0)
     dump = inside.look(ProcRoot(), 1, counter, losses := Losses(), memory=Memory(), with_unix=False, with_pools=False)
     assert (dump.tcp, dump.udp) == (None, None)
-    assert losses.blind == ({"ephemeral-ports"} if ports.startswith("1024") else set())
-    assert bool(dump.ports) == (not losses.blind)
+    (gap,) = losses.gaps()
+    assert gap.limits == ({"ephemeral-ports"} if ports.startswith("1024") else set())
+    assert bool(dump.ports) == (not gap.limits)
 
 
 def test_a_namespace_that_everyone_left_is_gone() -> None:
