@@ -93,7 +93,9 @@ def _standard(tools: Tools, load: Load, rounds: int) -> tuple[dict[str, Figure],
         for name, measure in peers(pids).items():
             found[name] = measure()
             _tell(f"{name}: {found[name].milliseconds:.0f} ms")
-    return found, _ratio(bpf, iterators)
+        # The two are near each other, and so short that a neighbour's burst meets one of a pair only.
+        more = [(tools.iterators_in_c(), ours("bpf")) for _ in range(2 * rounds)]
+    return found, _ratio([*bpf, *(one for _, one in more)], [*iterators, *(one for one, _ in more)])
 
 
 def _all_under(tools: Tools, load: Load) -> dict[str, float]:
