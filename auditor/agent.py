@@ -136,7 +136,7 @@ class Agent:
         self._cpu_before = time.process_time()
         self._interval = settings.interval
         self._last_turn = time.monotonic()
-        self._swept = self._current = False
+        self._swept = False
         self._watch = PodWatch(client, settings.node_name) if client else None
         self._publisher = Publisher(client, settings.node_name, self.metrics, self._states) if client else None
 
@@ -181,8 +181,8 @@ class Agent:
         An agent that is paused does as it was told: else it would hold up each roll-out.
         """
         if self._publisher is None:
-            return self._current
-        return self._publisher.paused or (self._current and self._publisher.has_written)
+            return self.metrics.current
+        return self._publisher.paused or (self.metrics.current and self._publisher.has_written)
 
     def _turn(self) -> None:
         audited = False
@@ -201,7 +201,6 @@ class Agent:
         except Exception as error:  # noqa: BLE001 - one bad turn must not end the audit
             self._states.trouble("audit", f"{type(error).__name__}: {error}"[:500], exception=error)
         finally:
-            self._current = audited
             if not audited:
                 self.metrics.miss()
             self._stretch()  # also what failed has cost

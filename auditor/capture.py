@@ -128,8 +128,8 @@ def _home(path: str) -> tuple[int | None, list[str]]:
     except KernelError:  # the sweep will say so
         return None, []
     namespaces.complete(root, rows, losses)
-    host = next((row.netns for row in rows if row.pid == 1), None)
-    return host, [f"{path}/{row.pid}/{row.task}ns/net" for row in rows if row.netns == host][:DOORS]
+    host = namespaces.of_host(rows)
+    return host, [namespaces.door(path, row) for row in rows if row.netns == host][:DOORS]
 
 
 def _measure(folder: str) -> tuple[int, int]:

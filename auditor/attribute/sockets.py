@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from auditor.attribute.cgroup import HOST
-from auditor.model import NodeSample, Owner, Peer, Process, SocketGroup, SocketUse, TcpState
+from auditor.model import Netns, NodeSample, Owner, Peer, Process, SocketGroup, SocketUse, TcpState
 
 _ORPHANED = frozenset({TcpState.FIN_WAIT1, TcpState.CLOSING, TcpState.LAST_ACK})
 _PEERS_MAX = 3
@@ -98,16 +98,18 @@ def sockets_by_owner(
     unclassified = {owner_of[process.pid] for process in sample.processes if process.unclassified}
     for owner in unclassified:
         tallies[owner].unknown |= {"unix", "other"}
-    by_descriptor = sample.source == "bpf"  # in whatever namespace
-    for owner in {owner_of[process.pid] for process in sample.processes if may_be_anywhere(process)}:
+
+    def of_all(several: Iterable[Netns]) -> set[Owner]:
+        return {
+            one for netns in several for one in (*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner))
+        }
+
+    anywhere = {owner_of[process.pid] for process in sample.processes if may_be_anywhere(process)}
+    for owner in anywhere | of_all(netns for netns in sample.netns if not netns.dumped):
         tallies[owner].unknown |= {"tcp", "udp"}
-        tallies[owner].listed = by_descriptor
-    for netns in sample.netns:
-        for owner in {*inhabitants[netns.inode], answers_for.get(netns.inode, HOST.owner)}:
-            if not netns.dumped:
-                tallies[owner].unknown |= {"tcp", "udp"}
-                tallies[owner].listed = by_descriptor
-            tallies[owner].half_open &= netns.half_open
+        tallies[owner].listed = sample.source == "bpf"  # by descriptors, in whatever namespace
+    for owner in of_all(netns for netns in sample.netns if not netns.half_open):
+        tallies[owner].half_open = False
     for group in sample.sockets:
         owners = _owners(group, owner_of, answers_for)
         if group.holders is None:

@@ -3,21 +3,14 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from auditor.evaluate import stuck
+from auditor.evaluate.drops import DROPS
 from auditor.evaluate.limits import LIMITS, LimitRow
-from auditor.model import (
-    Finding,
-    NodeUsage,
-    Owner,
-    OwnerKind,
-    OwnerUsage,
-    Reading,
-    Severity,
-    percent,
-)
+from auditor.model import Finding, NodeUsage, Owner, OwnerKind, OwnerUsage, Reading, Severity, percent
 from auditor.remember import History, reading_id
 
 HYSTERESIS_POINTS = 5
-_OF_SOCKETS = frozenset({"SocketQueueStuck", "UDPReceiveDrops"})
+_OF_SOCKETS = frozenset({stuck.RULE, *(row.rule for row in DROPS if row.limit is None)})
 """Rules that are about single sockets, and about no limit."""
 
 

@@ -44,6 +44,7 @@ class Metrics(Collector):
     Attributes:
         writes: writes of the object by `result` (`ok`, `failed`).
         events: events by `result` (`ok`, `failed`, `dropped`).
+        current: whether the latest turn audited.
     """
 
     def __init__(self, node: str = "", per_pod: str = "top") -> None:
@@ -55,18 +56,18 @@ class Metrics(Collector):
         )
         self.events = Counter("sockaudit_events", "Kubernetes events.", ["result"], registry=self.registry)
         self._latest: tuple[shape.Status, OwnUse] | None = None
-        self._current = False
+        self.current = False
         self.registry.register(self)
 
     def observe(self, status: shape.Status, own: OwnUse, owners: Iterable[OwnerUsage] = ()) -> None:
         """Take the latest status and what it cost; the owners are looked at only if all pods are asked for."""
-        self._latest, self._current = (status, own), True
+        self._latest, self.current = (status, own), True
         if self._per_pod == "all":
             self._pods = tuple(row for row in owners if row.owner.kind is OwnerKind.POD)
 
     def miss(self) -> None:
         """Say that the latest turn audited nothing: figures of before it would pass for those of now."""
-        self._current = False
+        self.current = False
 
     def expose(self) -> bytes:
         """Return everything in the text exposition format."""
@@ -86,7 +87,7 @@ class Metrics(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families. Without an audit the verdict is Unknown, and only its last time and the agent's own use stand."""
         yield _labelled("sockaudit_build_info", "The agent's version.", "version", [(__version__, 1)])
-        latest, current = self._latest, self._current  # a turn may end meanwhile
+        latest, current = self._latest, self.current  # a turn may end meanwhile
         verdict = latest[0].verdict if latest and current else "Unknown"
         yield _labelled(
             "sockaudit_verdict",

@@ -96,7 +96,7 @@ def sweep(
         facts=facts,
         processes=tuple(row.process() for row in rows),
         netns=tuple(network.netns()),
-        host_netns=next((row.netns for row in rows if row.pid == 1), None),
+        host_netns=namespaces.of_host(rows),
         sockets=groups,
         listeners=listeners.take(root, rows, holdings, network, budget),
         ports=network.ports,

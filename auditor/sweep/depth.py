@@ -4,7 +4,7 @@ For a person who asks, once: every descriptor table is read, nothing is spared.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from auditor.kernel import diag, netns
 from auditor.kernel.root import ProcRoot
@@ -88,7 +88,7 @@ class _Node:
         doors: defaultdict[int, list[str]] = defaultdict(list)
         for row in self.rows:
             if row.netns is not None and row.netns in inodes and len(doors[row.netns]) < _DOORS:
-                doors[row.netns].append(f"{self.root.path}/{row.pid}/{row.task}ns/net")
+                doors[row.netns].append(namespaces.door(self.root.path, row))
 
         def look(inode: int) -> list[OpenSocket]:
             return [*self._inet(inode, wanted), *(self._unix(inode) if unix else ())]
@@ -163,14 +163,10 @@ class _Node:
             sockets=tuple(found),
             far={ends: tuple(several) for ends, several in far.items()},
             processes={row.pid: row.process() for row in self.rows},
-            host_netns=_host(self.rows),
+            host_netns=namespaces.of_host(self.rows),
             gaps=tuple(gaps),
             pids=own,
         )
-
-
-def _host(rows: Iterable[Row]) -> int | None:
-    return next((row.netns for row in rows if row.pid == 1), None)
 
 
 def _local(row: diag.InetRow) -> tuple[str, int]:

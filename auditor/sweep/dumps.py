@@ -11,7 +11,7 @@ from auditor.kernel.procfs.port_range import PortRange
 from auditor.kernel.procfs.sockstat import Sockstat
 from auditor.kernel.root import ProcRoot
 from auditor.model import Gap, Limit, Netns, PortUse
-from auditor.sweep import flows, pins, spared
+from auditor.sweep import flows, namespaces, pins, spared
 from auditor.sweep import inside as inside_of
 from auditor.sweep.descriptors import Holdings
 from auditor.sweep.inside import CONNTRACK_FILES, Dump, Seen, recorded
@@ -94,7 +94,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         seen: by inode, what is known already. Their sockets are left out of what is returned.
     """
     members = members_of(rows)
-    host = next((row.netns for row in rows if row.pid == 1), None)
+    host = namespaces.of_host(rows)
     own = netns.own_inode()
     counters = {inode: shown.counters[inode] for inode in members if inode in shown.counters}
     tracked = shown.tracked
@@ -107,7 +107,7 @@ def take(  # noqa: PLR0913, PLR0917 - all that is known of the network beforehan
         if host is None:  # whose sysctls the tree has is not known
             losses.count("1/ns/net", Absent("1/ns/net"), limits=NETWORK)
         return Dumps(counters, inside, (gap,) if counters else (), 0.0, _pools(inside, host, losses))
-    doors = {inode: [f"{root.path}/{row.pid}/{row.task}ns/net" for row in members[inode][:DOORS]] for inode in counters}
+    doors = {inode: [namespaces.door(root.path, row) for row in members[inode][:DOORS]] for inode in counters}
     daemons = members.get(host or own or 0, ())
     pinned = {inode: paths for inode, paths in pins.find(root, daemons, losses, spare).items() if inode not in members}
 

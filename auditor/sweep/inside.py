@@ -306,9 +306,10 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
     """
     try:
         with root.top() as top:
+            time_wait_max = losses.attempt(sysctl.TIME_WAIT_MAX, lambda: sysctl.read_time_wait_max(top))
             return Sysctls(
-                losses.attempt(sysctl.TIME_WAIT_MAX, lambda: sysctl.read_time_wait_max(top)),
-                _conntrack(root, top, losses),
+                time_wait_max,
+                _conntrack(root, top, losses, recorded=time_wait_max is not None),
                 pools.read(root, top, pools.network(task), losses) if task else Pools(),
                 losses.attempt(port_range.RANGE, lambda: port_range.read(top)),
             )
@@ -317,8 +318,12 @@ def _sysctls(root: ProcRoot, losses: Losses, task: str | None) -> Sysctls:
         return Sysctls()
 
 
-def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack | None:
-    """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show."""
+def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses, *, recorded: bool = False) -> Conntrack | None:
+    """Read the entries and their maximum, which a namespace of another user namespace than the host's does not show.
+
+    Of a recorded tree that has other sysctls of the namespace, what is absent was not loaded. A capture from within
+    another namespace has none.
+    """
     maximum = None
     try:
         maximum = sysctl.read_conntrack_max(top)
@@ -326,19 +331,10 @@ def _conntrack(root: ProcRoot, top: ProcDirectory, losses: Losses) -> Conntrack 
     except (Absent, Denied, Malformed) as error:
         if isinstance(error, Absent) and root.live:
             return _conntrack_without_sysctl(top, losses)
-        if isinstance(error, Absent) and maximum is None and _was_recorded(top):  # and so it was not loaded
+        if isinstance(error, Absent) and recorded and maximum is None:
             return None
         losses.count(_CONNTRACK, error, limits=["conntrack"])
         return None
-
-
-def _was_recorded(top: ProcDirectory) -> bool:
-    """Whether the tree has sysctls of a network namespace at all. A capture from within another one has none."""
-    try:
-        top.read(f"sys/{sysctl.TIME_WAIT_MAX}")
-    except (Absent, Denied, Malformed):
-        return False
-    return True
 
 
 def _conntrack_without_sysctl(top: ProcDirectory, losses: Losses) -> tuple[int, None] | None:

@@ -12,6 +12,16 @@ from auditor.sweep.processes import Row
 _ASKED = 4  # members of a namespace, for the first may have ended
 
 
+def of_host(rows: Iterable[Row]) -> int | None:
+    """Return the network namespace of process 1, as far as it is known."""
+    return next((row.netns for row in rows if row.pid == 1), None)
+
+
+def door(path: str, row: Row) -> str:
+    """Return what leads to the network namespace of a process of the tree at a path."""
+    return f"{path}/{row.pid}/{row.task}ns/net"
+
+
 def complete(root: ProcRoot, rows: Iterable[Row], losses: Losses) -> None:
     """Fill in the namespaces that were refused.
 

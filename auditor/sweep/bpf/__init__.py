@@ -91,7 +91,7 @@ def sweep(
         facts=facts,
         processes=tuple(row.process() for row in rows),
         netns=tuple(network.netns()),
-        host_netns=next((row.netns for row in rows if row.pid == 1), None),
+        host_netns=namespaces.of_host(rows),
         sockets=(
             *held,
             *unowned.of_unseen(root, filled, unseen),

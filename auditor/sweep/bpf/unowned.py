@@ -27,13 +27,13 @@ def seen(groups: Iterable[SocketGroup], table: Table, ranges: Iterable[OwnRange]
         own[one.netns].append((one.low, one.high))
     tcp: Counter[int] = Counter()
     udp: Counter[int] = Counter()
-    in_no_counter = {TcpState.CLOSE, TcpState.SYN_RECV}
+    closed, half_open = TcpState.CLOSE, TcpState.SYN_RECV  # which are in no counter
     for group in groups:
         if group.netns is None:
             continue
         if group.protocol == "udp":
             udp[group.netns] += group.count
-        elif group.state not in in_no_counter:
+        elif group.state is not closed and group.state is not half_open:
             tcp[group.netns] += group.count
     inodes = {row.netns for row in table.by_pid.values() if row.netns is not None}
     return {

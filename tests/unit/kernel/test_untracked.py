@@ -7,19 +7,29 @@ from auditor.sweep.losses import Losses
 from auditor.sweep.processes import Row
 
 
-def ids(host: Dump, *commands: str) -> list[str]:
-    rows = [Row(pid, 1, command, 1, kernel_thread=False) for pid, command in enumerate(commands, 1)]
+def lost(*kinds: str) -> Losses:
     losses = Losses()
-    losses.count("mountinfo", Malformed("of somebody"))
-    found = [gap.id for gap in dumps._untracked(host, rows, losses)]
-    assert dumps._pools({1: host}, 1, losses).missing == (frozenset() if host.conntrack else {"conntrack"})
-    losses.count("net/netfilter/nf_conntrack_count", Malformed("it"))
-    assert "conntrack-empty" not in {gap.id for gap in dumps._untracked(host, rows, losses)}
-    assert not dumps._pools({1: host}, 1, losses).missing, "nobody could look"
-    return found
+    for kind in kinds:
+        losses.count(kind, Malformed(kind))
+    return losses
+
+
+def ids(host: Dump, *commands: str, losses: Losses | None = None) -> list[str]:
+    rows = [Row(pid, 1, command, 1, kernel_thread=False) for pid, command in enumerate(commands, 1)]
+    return [gap.id for gap in dumps._untracked(host, rows, losses or Losses())]
 
 
 def test_what_cilium_tracks_is_said_to_be_unseen() -> None:
     assert ids(Dump(conntrack=(0, 100)), "systemd") == ["conntrack-empty"]
     assert ids(Dump(conntrack=(7, 100)), "systemd") == []
     assert ids(Dump(conntrack=(7, 100)), "systemd", "cilium-agent") == ["conntrack-ebpf"]
+
+
+def test_what_could_not_be_read_is_neither_empty_nor_missing() -> None:
+    elsewhere, here = lost("mountinfo"), lost("mountinfo", "net/netfilter/nf_conntrack_count")
+    assert ids(Dump(), losses=elsewhere) == ["conntrack-empty"]
+    assert dumps._pools({1: Dump()}, 1, elsewhere).missing == {"conntrack"}
+    assert not dumps._pools({1: Dump(conntrack=(7, 100))}, 1, elsewhere).missing
+    assert ids(Dump(), losses=here) == []
+    assert not dumps._pools({1: Dump()}, 1, here).missing
+    assert ids(Dump(), "cilium-agent", losses=here) == ["conntrack-ebpf"]
