@@ -208,7 +208,7 @@ class Table:
             yield Gap("filled-in", "by BPF iterators: processes that were read from /proc instead", len(self.filled))
         if self._unlearnt:
             kinds = ", ".join(f"{kind.value} ({why})" for kind, why in sorted(self._unlearnt.items()))
-            unknown = sum(row.kinds is None and row.owns_table for row in self.by_pid.values())
+            unknown = sum(row.kinds is None for row in self.keepers.values())
             yield Gap("unlearnt-kinds", f"by BPF iterators: none could be opened to learn what tells {kinds}", unknown)
         if self._other_tables:
             detail = "threads with a descriptor table of their own: what it holds is counted nowhere"
